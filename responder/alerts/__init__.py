@@ -1,0 +1,1 @@
+"""Alertmanager's webhook, turned into AlertGroup and Alert. Pure; called by web and pipeline."""

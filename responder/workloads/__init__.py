@@ -1,0 +1,1 @@
+"""Kubernetes workloads as the responder reads them: views, revisions, history. Pure; no client, no clock."""
