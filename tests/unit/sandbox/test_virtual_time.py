@@ -113,14 +113,15 @@ def test_names_are_resolved_in_a_thread_while_time_stands_still() -> None:
     assert run_virtual(main()) == 0.0
 
 
-def test_waiting_for_nothing_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("responder.sandbox.virtual_time._STALL_SECONDS", 0.05)
-
+def test_waiting_for_nothing_is_an_error_that_says_so() -> None:
     async def main() -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(StalledLoopError, match="stands still"):
-        run_virtual(main())
+    with (
+        asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(stall_seconds=0.05)) as runner,
+        pytest.raises(StalledLoopError, match="stands still"),
+    ):
+        runner.run(main())
 
 
 def test_a_new_loop_starts_at_zero() -> None:
