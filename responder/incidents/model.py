@@ -1,0 +1,252 @@
+"""The Incident custom resource as the program reads it. Pure; phases.py says how it may move.
+
+`spec.alerts` is written by intake, by idempotent merge patches; `status` by the one that drives the incident.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from responder.incidents.phases import Outcome, Phase
+from responder.verdicts import Result, Verdict
+from responder.workloads.key import WorkloadKey
+from responder.workloads.ledger import Record, RevisionRef
+
+API_VERSION = "responder.dev/v1alpha1"
+# Marks incidents that are not closed, so that closed ones are never loaded.
+OPEN_LABEL = "responder.dev/open"
+WORKLOAD_LABEL = "responder.dev/workload"
+
+MAX_ALERTS = 64
+MAX_TIMELINE = 64
+
+
+class WorkloadRef(Record):
+    """The workload, in the incident's own namespace."""
+
+    kind: str
+    name: str
+
+
+class AlertEntry(Record):
+    """An alert as intake wrote it. It fires unless it ended at or after the start last seen.
+
+    Start and end are written by separate deliveries, so a late "firing" of an ended instance changes nothing.
+    """
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    starts_at: datetime
+    ends_at: datetime | None = None
+    generator_url: str = ""
+    received_at: datetime
+
+    @property
+    def firing(self) -> bool:
+        return self.ends_at is None or self.starts_at > self.ends_at
+
+
+class VerdictEntry(Record):
+    """A guard's or proof's verdict, as recorded."""
+
+    check: str
+    result: Result
+    reason: str
+    message: str
+    evidence: dict[str, str] = Field(default_factory=dict)
+
+
+def record_verdict(verdict: Verdict) -> VerdictEntry:
+    """The recorded form: evidence as text, for a schema without surprises."""
+    evidence = {key: _text(value) for key, value in verdict.evidence.items()}
+    return VerdictEntry(
+        check=verdict.check,
+        result=verdict.result,
+        reason=verdict.reason,
+        message=verdict.message,
+        evidence=evidence,
+    )
+
+
+def _text(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+class RollbackState(StrEnum):
+    """How far an attempt is. Intended is written before the patch is sent."""
+
+    INTENDED = "Intended"
+    APPLIED = "Applied"
+    VOIDED = "Voided"
+
+
+class Rollback(Record):
+    """The attempt to undo: from which revision to which, under which fence."""
+
+    attempt: int
+    state: RollbackState
+    bad: RevisionRef
+    target: RevisionRef
+    automatic: bool
+    by: str
+    intended_at: datetime
+    deadline_at: datetime
+    previous_fence: str | None = None
+    applied_at: datetime | None = None
+    # The Deployment's generation in the patch's answer, and Progressing's last update before the patch.
+    generation: int | None = None
+    stale_progressing_at: str | None = None
+
+
+class Ask(Record):
+    """The question put to people. A Decision must carry this digest."""
+
+    digest: str
+    action: str
+    reason: str
+    overridable: tuple[str, ...] = ()
+    asked_at: datetime
+    expires_at: datetime
+
+
+class Page(Record):
+    """Why somebody was paged; the last reason stands."""
+
+    reason: str
+    message: str
+    at: datetime
+
+
+class Times(Record):
+    """When each step happened: onset -> alert -> received -> decided -> patched -> proven -> recovered."""
+
+    onset_at: datetime | None = None
+    alerted_at: datetime | None = None
+    received_at: datetime | None = None
+    decided_at: datetime | None = None
+    patched_at: datetime | None = None
+    traffic_proven_at: datetime | None = None
+    recovered_at: datetime | None = None
+    settle_until: datetime | None = None
+    closed_at: datetime | None = None
+
+
+class Condition(Record):
+    """A standard condition, for `kubectl wait`."""
+
+    type: Literal["TrafficProven", "Recovered", "Closed"]
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    last_transition_time: datetime
+
+
+class TimelineEntry(Record):
+    """One line of what happened."""
+
+    at: datetime
+    event: str
+    message: str
+
+
+class SlackState(Record):
+    """The incident's one Slack message, and the digest of what it says now."""
+
+    channel: str
+    ts: str
+    digest: str
+
+
+class PagerDutyState(Record):
+    """What PagerDuty was last told."""
+
+    action: Literal["trigger", "resolve"]
+    digest: str
+
+
+class Notifications(Record):
+    """What was told, so that only changes are told again. Written by the notifier alone."""
+
+    slack: SlackState | None = None
+    pagerduty: PagerDutyState | None = None
+
+
+class Status(Record):
+    """Everything the driver knows of an incident."""
+
+    phase: Phase = Phase.OPEN
+    outcome: Outcome | None = None
+    reason: str = "Received"
+    message: str = ""
+    rule: str | None = None
+    action: str | None = None
+    notify: tuple[str, ...] = ()
+    bad: RevisionRef | None = None
+    target: RevisionRef | None = None
+    verdicts: tuple[VerdictEntry, ...] = ()
+    ask: Ask | None = None
+    page: Page | None = None
+    rollback: Rollback | None = None
+    times: Times = Times()
+    conditions: tuple[Condition, ...] = ()
+    timeline: tuple[TimelineEntry, ...] = ()
+    notifications: Notifications = Notifications()
+
+
+class IncidentSpec(Record):
+    """What intake wrote."""
+
+    workload: WorkloadRef
+    sequence: int
+    alerts: dict[str, AlertEntry] = Field(default_factory=dict)
+
+
+class Metadata(Record):
+    """The metadata we read."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    creation_timestamp: datetime
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class Incident(Record):
+    """One incident."""
+
+    metadata: Metadata
+    spec: IncidentSpec
+    status: Status = Status()
+
+    @property
+    def key(self) -> WorkloadKey:
+        """Whose incident it is."""
+        return WorkloadKey(self.metadata.namespace, self.spec.workload.kind, self.spec.workload.name)
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def phase(self) -> Phase:
+        return self.status.phase
+
+    @property
+    def firing(self) -> dict[str, AlertEntry]:
+        """The alerts that have not ended, by fingerprint."""
+        return {fp: alert for fp, alert in self.spec.alerts.items() if alert.firing}
+
+    def fence(self, attempt: int) -> str:
+        """The fence label's value for an attempt. At most 36 + 1 + 5 characters, so it fits a label."""
+        return f"{self.metadata.uid}.{attempt}"
+
+
+
+def parse_incident(obj: dict[str, Any]) -> Incident:
+    """The incident in an API object. A status that is absent reads as Open: creation is two writes."""
+    return Incident.model_validate({**obj, "status": obj.get("status") or {}})

@@ -1,0 +1,83 @@
+"""The WorkloadRecord custom resource: what outlives incidents, and which alert instances they took. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from responder.alerts.model import Alert
+from responder.incidents.model import AlertEntry, Metadata, WorkloadRef
+from responder.workloads.key import WorkloadKey
+from responder.workloads.ledger import Ledger, Record
+
+
+class Held(Record):
+    """The latest instance of an alert that an incident took; its end once one was seen."""
+
+    starts_at: datetime
+    ends_at: datetime | None = None
+    incident: str
+    labels: dict[str, str] = Field(default_factory=dict)
+    last_seen_at: datetime
+
+    @property
+    def firing(self) -> bool:
+        return self.ends_at is None or self.starts_at > self.ends_at
+
+
+class WorkloadRecordSpec(Ledger):
+    """Everything remembered of one workload."""
+
+    workload: WorkloadRef
+    next_sequence: int = 1
+    held: dict[str, Held] = Field(default_factory=dict)
+
+
+class WorkloadRecord(Record):
+    """One workload's record. It never expires."""
+
+    metadata: Metadata
+    spec: WorkloadRecordSpec
+
+    @property
+    def key(self) -> WorkloadKey:
+        return WorkloadKey(self.metadata.namespace, self.spec.workload.kind, self.spec.workload.name)
+
+    @property
+    def next_incident(self) -> str:
+        """The name of the incident that is open, or opens next."""
+        return self.key.incident_name(self.spec.next_sequence)
+
+
+def parse_record(obj: dict[str, Any]) -> WorkloadRecord:
+    """The record in an API object."""
+    return WorkloadRecord.model_validate(obj)
+
+
+def is_new_instance(alert: Alert, held: Held | None) -> bool:
+    """True for a firing alert that no incident took yet.
+
+    startsAt differs between two Prometheus servers and after a restart, so a different one alone, without an
+    end in between, is still the same instance.
+    """
+    if not alert.firing:
+        return False
+    if held is None:
+        return True
+    return held.ends_at is not None and alert.starts_at > held.ends_at
+
+
+def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[str, Held]:
+    """The instances an incident took, as they are held from now on."""
+    return {
+        fingerprint: Held(
+            starts_at=entry.starts_at,
+            ends_at=entry.ends_at,
+            incident=incident,
+            labels=entry.labels,
+            last_seen_at=at,
+        )
+        for fingerprint, entry in entries.items()
+    }

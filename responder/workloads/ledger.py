@@ -1,0 +1,135 @@
+"""What is remembered of a workload's revisions: who served when, how healthily, which are known bad. Pure.
+
+The ledger is the part of a WorkloadRecord that judging needs; the incidents layer stores it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from responder.workloads.history import History
+from responder.workloads.views import ReplicaSet
+
+
+class Record(BaseModel):
+    """Base of what is stored in a custom resource: frozen, camelCase outside, unknown fields left alone."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class RevisionRef(Record):
+    """One revision, as a person and the API know it. `uid` is its ReplicaSet's and never reused."""
+
+    uid: str
+    replica_set: str
+    hash: str
+    revision: int | None = None
+    images: tuple[str, ...] = ()
+    change_cause: str | None = None
+
+
+def parse_revision(replicaset: ReplicaSet) -> RevisionRef:
+    """The reference to a ReplicaSet's revision."""
+    return RevisionRef(
+        uid=replicaset.uid,
+        replica_set=replicaset.name,
+        hash=replicaset.hash,
+        revision=replicaset.revision,
+        images=replicaset.images,
+        change_cause=replicaset.change_cause,
+    )
+
+
+class Serving(Record):
+    """One period in which a revision served.
+
+    `seen` says that its beginning was watched. `first_serving_at` is None where the beginning was missed
+    and can't be told: a ReplicaSet that was used before has a creation time that says nothing.
+    """
+
+    revision: RevisionRef
+    seen: bool
+    first_serving_at: datetime | None = None
+    complete_at: datetime | None = None
+    healthy_from: datetime | None = None
+    healthy_until: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class KnownBad(Record):
+    """A revision that was rolled back. Remove the entry by hand to allow a return to it."""
+
+    revision: RevisionRef
+    incident: str
+    at: datetime
+
+
+class RollbackDone(Record):
+    """An undo that was carried out."""
+
+    incident: str
+    from_uid: str
+    to_uid: str
+    at: datetime
+    automatic: bool
+    by: str
+
+
+class LeftAlone(Record):
+    """A person said "leave it": until then, every rollback of that revision asks."""
+
+    uid: str
+    until: datetime
+    by: str
+
+
+class Ledger(Record):
+    """All of it, oldest first. `watched_from` is when the present uninterrupted watch began."""
+
+    watched_from: datetime | None = None
+    servings: tuple[Serving, ...] = ()
+    known_bad: tuple[KnownBad, ...] = ()
+    rollbacks: tuple[RollbackDone, ...] = ()
+    left_alone: tuple[LeftAlone, ...] = ()
+
+    def latest_serving(self, uid: str) -> Serving | None:
+        """The latest period in which that ReplicaSet served."""
+        return next((s for s in reversed(self.servings) if s.revision.uid == uid), None)
+
+    def is_known_bad(self, replicaset: ReplicaSet) -> bool:
+        """True for a revision that was rolled back, also when its ReplicaSet was made anew since."""
+        return any(
+            bad.revision.uid == replicaset.uid or bad.revision.hash == replicaset.hash
+            for bad in self.known_bad
+        )
+
+    def served_from(self, replicaset: ReplicaSet) -> datetime | None:
+        """When this revision (last) began to serve, or None where nobody can tell.
+
+        The ledger's word counts; without an entry, a ReplicaSet that was never reused counts by its creation.
+        """
+        serving = self.latest_serving(replicaset.uid)
+        if serving is not None:
+            return serving.first_serving_at
+        return None if replicaset.reused else replicaset.created_at
+
+    def never_served(self, replicaset: ReplicaSet) -> bool:
+        """True when it was created under the present watch and no pod of it ever became ready."""
+        return (
+            self.latest_serving(replicaset.uid) is None
+            and self.watched_from is not None
+            and replicaset.created_at > self.watched_from
+        )
+
+
+def serving_at(history: History, ledger: Ledger, instant: datetime) -> ReplicaSet | None:
+    """The newest revision that had begun to serve by that instant, or None where none is known to have."""
+    known = [
+        (began, rs)
+        for rs in history.replicasets
+        if not ledger.never_served(rs) and (began := ledger.served_from(rs)) is not None and began <= instant
+    ]
+    return max(known, key=lambda pair: (pair[0], pair[1].created_at), default=(None, None))[1]

@@ -1,0 +1,57 @@
+"""Which revision to go back to: the one that served before the bad one, pinned by its ReplicaSet's UID. Pure.
+
+Not "the previous number": numbers move with each undo, and count releases that never served.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from responder.workloads.history import History
+from responder.workloads.ledger import Ledger
+from responder.workloads.templates import same_template
+from responder.workloads.views import ReplicaSet
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The chosen revision. `certain` is False where history can't tell what served in between."""
+
+    replicaset: ReplicaSet
+    certain: bool
+
+
+def select_target(history: History, ledger: Ledger, bad: ReplicaSet) -> Target | None:
+    """The revision that served last before `bad` did; None where there is none to go back to.
+
+    Never a known-bad one, never one that never served, never one whose template is the current one or that
+    the controller would not pick for its template (a duplicate), never one that is being deleted.
+    """
+    candidates = [rs for rs in history.old if rs.uid != bad.uid and _eligible(rs, history, ledger)]
+    if not candidates:
+        return None
+    known = [(began, rs) for rs in candidates if (began := ledger.served_from(rs)) is not None]
+    undated = [rs for rs in candidates if ledger.served_from(rs) is None]
+    bad_from = ledger.served_from(bad)
+    if bad_from is not None:
+        known = [(began, rs) for began, rs in known if began <= bad_from]
+    if not known:
+        # Only revisions of which nobody knows when they served: kubectl's choice, as a proposal to a person.
+        return Target(max(candidates, key=_number), certain=False)
+    _, chosen = max(known, key=lambda pair: (pair[0], _number(pair[1])))
+    # A reused revision with a higher number may have served between the two.
+    doubt = any(_number(rs) > _number(chosen) for rs in undated)
+    return Target(max(undated, key=_number), certain=False) if doubt else Target(chosen, certain=True)
+
+
+def _eligible(rs: ReplicaSet, history: History, ledger: Ledger) -> bool:
+    if rs.terminating or ledger.is_known_bad(rs) or ledger.never_served(rs):
+        return False
+    if same_template(rs.template, history.deployment.template):
+        return False
+    chosen_by_controller = history.matching(rs.template)
+    return chosen_by_controller is not None and chosen_by_controller.uid == rs.uid
+
+
+def _number(rs: ReplicaSet) -> int:
+    return -1 if rs.revision is None else rs.revision
