@@ -1,0 +1,65 @@
+"""The Decision custom resource: a person's answer to what an incident asked. Pure.
+
+Its name is made of the incident and the digest of what was shown, so one question has one answer, whoever
+answers first and through whichever replica.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from responder.incidents.model import API_VERSION, Incident, Metadata
+from responder.workloads.ledger import Record
+
+
+class Choice(StrEnum):
+    """What a person may choose."""
+
+    ROLLBACK = "rollback"
+    LEAVE = "leave"
+
+
+class DecisionSpec(Record):
+    """The answer, bound to the incident's UID and to the digest of what was shown."""
+
+    incident: str
+    incident_uid: str
+    digest: str
+    choice: Choice
+    by: str
+    at: datetime
+
+
+class Decision(Record):
+    """One answer."""
+
+    metadata: Metadata
+    spec: DecisionSpec
+
+
+def decision_name(incident: str, digest: str) -> str:
+    """The name under which the one answer to a question is stored."""
+    return f"{incident}-{digest}"
+
+
+def parse_decision(obj: dict[str, Any]) -> Decision:
+    """The decision in an API object."""
+    return Decision.model_validate(obj)
+
+
+def render_decision(incident: Incident, digest: str, choice: Choice, by: str, at: datetime) -> dict[str, Any]:
+    """The object to create for an answer."""
+    spec = DecisionSpec(
+        incident=incident.name, incident_uid=incident.metadata.uid, digest=digest, choice=choice, by=by, at=at
+    )
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Decision",
+        "metadata": {
+            "name": decision_name(incident.name, digest),
+            "namespace": incident.metadata.namespace,
+        },
+        "spec": spec.model_dump(mode="json", by_alias=True),
+    }
