@@ -1,0 +1,87 @@
+"""PromQL from the templates of a rule file: placeholders put in, and the result checked. Pure.
+
+Called by the loader (check), by rendering, and by whoever queries Prometheus for a rule's metric.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+import promql_parser
+
+from responder.rules.findings import TextError, nearest
+from responder.rules.quantities import format_duration, format_number
+from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
+
+PLACEHOLDERS = ("selector", "range", "threshold", "quantile")
+
+_PLACEHOLDER = re.compile(r"\$(?:\{)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)?(?:\})?")
+_LABEL_BY_KIND = {kind: label for label, kind in KIND_BY_LABEL.items()}
+
+
+def workload_labels(workload: WorkloadKey) -> dict[str, str]:
+    """The labels by which alerts and metrics name this workload, for instance namespace and deployment."""
+    return {"namespace": workload.namespace, _LABEL_BY_KIND[workload.kind]: workload.name}
+
+
+def render(
+    template: str,
+    selector: Mapping[str, str],
+    *,
+    range: timedelta,
+    threshold: float | None = None,
+    quantile: float | None = None,
+) -> str:
+    """The query with $selector, $range, $threshold and $quantile put in.
+
+    Raises ValueError when the template needs a value that was not given, or `range` is not positive.
+    """
+    if range <= timedelta():
+        raise ValueError(f"a range must be longer than zero, not {range}")
+    values = {
+        "selector": render_selector(selector),
+        "range": format_duration(range),
+        "threshold": None if threshold is None else format_number(threshold),
+        "quantile": None if quantile is None else format_number(quantile),
+    }
+
+    def value(match: re.Match[str]) -> str:
+        text = values.get(match["name"])
+        if text is None:
+            raise ValueError(f"the query needs {match[0]}, which was not given: {template}")
+        return text
+
+    return _PLACEHOLDER.sub(value, template)
+
+
+def render_selector(labels: Mapping[str, str]) -> str:
+    """Label matchers for equality, as they stand between the braces of a selector."""
+    return ",".join(f"{name}={quote(value)}" for name, value in labels.items())
+
+
+def quote(value: str) -> str:
+    """A PromQL string literal; the same escapes hold for Alertmanager's matchers."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def find_placeholders(template: str) -> frozenset[str]:
+    """The names of the placeholders in a template. Raises TextError for one that doesn't exist."""
+    found = set()
+    for match in _PLACEHOLDER.finditer(template):
+        name = match["name"] or ""
+        if name not in PLACEHOLDERS or match[0] != f"${name}":
+            hint = nearest(name, PLACEHOLDERS)
+            raise TextError(f"unknown placeholder {match[0]}: {hint}", match.start())
+        found.add(name)
+    return frozenset(found)
+
+
+def check_query(query: str) -> None:
+    """Raise TextError unless `query` is an expression that Prometheus would take as a vector or scalar."""
+    try:
+        promql_parser.parse(query)
+    except ValueError as error:
+        raise TextError(f"invalid PromQL: {error}") from None
