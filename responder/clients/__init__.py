@@ -1,0 +1,1 @@
+"""The outside world over HTTP: Kubernetes, Prometheus, Alertmanager. Speaks protocols, judges nothing."""
