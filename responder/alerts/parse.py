@@ -59,7 +59,8 @@ def parse_webhook(body: bytes, *, max_alerts: int) -> AlertGroup:
     if version != WEBHOOK_VERSION:
         raise WebhookError(
             Refusal.UNKNOWN_VERSION,
-            f"webhook version {repr(version)[:20]} is not known; this responder takes the string {WEBHOOK_VERSION!r}",
+            f"webhook version {repr(version)[:20]} is not known; this responder takes the string"
+            f" {WEBHOOK_VERSION!r}",
             422,
         )
     alerts = content.get("alerts")

@@ -1,0 +1,55 @@
+"""One bounded GET, shared by the clients of plain HTTP APIs. Knows no API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+_READ_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    body: bytes
+
+
+class AnswerTooLargeError(ValueError):
+    """The other side sends more than we are ready to hold."""
+
+
+async def fetch(
+    session: aiohttp.ClientSession,
+    url: URL,
+    parameters: Mapping[str, str],
+    *,
+    timeout_seconds: float,
+    max_bytes: int,
+) -> Answer:
+    """GET an URL and read at most max_bytes of its answer, whatever its status.
+
+    Raises aiohttp.ClientError, TimeoutError, AnswerTooLargeError.
+    """
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+    async with session.get(url, params=parameters, timeout=timeout) as response:
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(_READ_BYTES):
+            body += chunk
+            if len(body) > max_bytes:
+                raise AnswerTooLargeError(f"the answer is larger than {max_bytes} bytes")
+        return Answer(response.status, bytes(body))
+
+
+def shown(url: URL) -> str:
+    """An URL as it may be logged: without the user and password it may carry."""
+    return str(url.with_user(None))
+
+
+def describe(error: Exception) -> str:
+    """What an exception says, or its name where it says nothing (a timeout)."""
+    return str(error) or type(error).__name__
