@@ -1,0 +1,45 @@
+"""Asking Prometheus for a rule's metric, with the samples it rests on. Judges nothing.
+
+Called by the pipeline (is it still true, when did it begin) and by the recovery proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from responder.clients.prometheus import Prometheus
+from responder.rules.measurement import Measurement
+from responder.rules.model import Metric
+from responder.rules.promql import find_placeholders, render
+
+
+async def measure(
+    prometheus: Prometheus,
+    metric: Metric,
+    selector: Mapping[str, str],
+    *,
+    at: datetime,
+    range: timedelta,  # noqa: A002 (the name that PromQL and rule files use)
+    threshold: float | None,
+) -> Measurement:
+    """Fetch the metric's value and sample counts over the `range` that ends at `at`.
+
+    `threshold` is what counts as bad, in the metric's unit; without it, samples that are bad only against a
+    threshold stay uncounted. Raises PrometheusUnavailable, QueryRejected.
+    """
+
+    async def ask(template: str) -> float | None:
+        query = render(template, selector, range=range, threshold=threshold, quantile=metric.quantile)
+        return await prometheus.query_scalar(query, at=at)
+
+    countable = metric.bad_samples is not None and (
+        threshold is not None or "threshold" not in find_placeholders(metric.bad_samples)
+    )
+    return Measurement(
+        value=await ask(metric.query),
+        samples=await ask(metric.samples),
+        bad_samples=await ask(metric.bad_samples) if metric.bad_samples and countable else None,
+        range=range,
+        at=at,
+    )
