@@ -29,7 +29,7 @@ _COMPARE: Mapping[Operator, Callable[[float, float], bool]] = {
 # Bounds the parser's recursion as well as what a person can still read.
 LONGEST_CONDITION = 500
 
-_TOKEN = re.compile(r"\s*(?P<token>[()]|[<>=!&|]+|[^\s()<>=!&|]+)")
+_TOKEN = re.compile(r"\s*(?P<token>[()]|[0-9.]+\s*%|[<>=!&|]+|[^\s()<>=!&|]+)")
 _OPERATORS: Mapping[str, Operator] = {symbol: symbol for symbol in _COMPARE}
 _METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -38,6 +38,11 @@ GROUP_INTERVAL = timedelta(seconds=10)
 # One scrape and one evaluation of prometheus/prometheus.yml, by which an alert can lag behind its metric.
 SCRAPE_AND_EVALUATION = timedelta(seconds=30)
 
+# Below 300 requests one unlucky error more or less moves a ratio by a third of a percent.
+MIN_SAMPLES = 300
+# Fewer bad events than five are as likely chance as fault.
+MIN_BAD_SAMPLES = 5
+
 
 class Action(StrEnum):
     """What a firing rule asks for, from the weakest to the strongest."""
@@ -92,8 +97,8 @@ class Metric:
     bad_samples: str | None
     quantile: float | None
     onset_range: timedelta
-    min_samples: int = 300
-    min_bad_samples: int = 5
+    min_samples: int = MIN_SAMPLES
+    min_bad_samples: int = MIN_BAD_SAMPLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ class RuleFile:
     def settle_time(self) -> timedelta:
         """How long after the proof alerts can still be echoes of what was rolled back.
 
-        Derived from the slowest rule: its range still holds old errors, then `for` passes, then comes the alert.
+        Derived from the slowest rule: its range still holds old errors, then `for` passes, then it tells.
         """
         if self.rollback.settle is not None:
             return self.rollback.settle

@@ -17,7 +17,7 @@ from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
 
 PLACEHOLDERS = ("selector", "range", "threshold", "quantile")
 
-_PLACEHOLDER = re.compile(r"\$(?:\{)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)?(?:\})?")
+_PLACEHOLDER = re.compile(r"\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)?")
 _LABEL_BY_KIND = {kind: label for label, kind in KIND_BY_LABEL.items()}
 
 
@@ -72,7 +72,7 @@ def find_placeholders(template: str) -> frozenset[str]:
     found = set()
     for match in _PLACEHOLDER.finditer(template):
         name = match["name"] or ""
-        if name not in PLACEHOLDERS or match[0] != f"${name}":
+        if name not in PLACEHOLDERS:
             hint = nearest(name, PLACEHOLDERS)
             raise TextError(f"unknown placeholder {match[0]}: {hint}", match.start())
         found.add(name)

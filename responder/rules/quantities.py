@@ -35,6 +35,9 @@ class Unit(StrEnum):
     COUNT = "count"
 
 
+_KIND = {Unit.RATIO: "a ratio", Unit.SECONDS: "in seconds", Unit.COUNT: "a count"}
+
+
 def parse_duration(text: str) -> timedelta:
     """The duration that `text` names, such as "5m", "1h30m" or "500ms", to the millisecond.
 
@@ -96,7 +99,7 @@ def parse_threshold(text: str, unit: Unit) -> float:
         raise TextError(f"{text!r} is no threshold: write a percentage (1%), a duration (3s) or a number")
     if unit is not Unit.SECONDS:
         example = "a percentage such as 1%" if unit is Unit.RATIO else "a plain number"
-        raise TextError(f"{text} is a duration, but the metric is a {unit}: write {example}")
+        raise TextError(f"{text} is a duration, but the metric is {_KIND[unit]}: write {example}")
     return seconds
 
 
@@ -106,7 +109,7 @@ def _parse_percentage(text: str, unit: Unit) -> float:
         raise TextError(f"{text!r} is no percentage: write one such as 1% or 0.5%")
     if unit is not Unit.RATIO:
         example = "a duration such as 3s or 500ms" if unit is Unit.SECONDS else "a plain number"
-        raise TextError(f"{text} is a percentage, but the metric is in {unit}: write {example}")
+        raise TextError(f"{text} is a percentage, but the metric is {_KIND[unit]}: write {example}")
     if float(number) > 100:
         raise TextError(f"{text} is over 100%, which a ratio never is")
     # In decimals: binary floats would make 0.7% less than 0.007.
