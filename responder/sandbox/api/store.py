@@ -1,0 +1,336 @@
+"""The sandbox's etcd and registry in one: objects in memory, written by the rules of a real API server.
+
+Synchronous, for one event loop. Every object handed out is a copy, except where a method says otherwise.
+It knows nothing of HTTP. The API server and the controllers write through it.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from responder.clock import Clock
+from responder.sandbox.api import status
+from responder.sandbox.api.addresses import assign_addresses
+from responder.sandbox.api.custom import CLEANUP_FINALIZER, DEFINITIONS, CustomKind, Definitions
+from responder.sandbox.api.deletion import (
+    begin_deletion,
+    check_preconditions,
+    deletion_finalizers,
+    grace_seconds_of,
+    is_released,
+)
+from responder.sandbox.api.garbage import GarbageCollector
+from responder.sandbox.api.history import Event, EventType, History
+from responder.sandbox.api.kinds import BuiltInKind, Kind
+from responder.sandbox.api.managed_fields import record_manager
+from responder.sandbox.api.objects import (
+    Object,
+    copied,
+    metadata,
+    name_of,
+    namespace_of,
+    owner_references,
+    seconds_text,
+)
+from responder.sandbox.api.resources import Catalog, Resource
+from responder.sandbox.api.status import ApiError, Cause
+
+__all__ = ["ApiError", "Event", "Object", "Resource", "Store"]
+
+_NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_NAME_TRIES = 8
+_FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_KEPT_BY_SERVER = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+)
+
+
+class Store:
+    """All objects of the simulated cluster, and the recent history of their changes."""
+
+    def __init__(self, clock: Clock, *, seed: int = 0, history_limit: int = 20_000) -> None:
+        """history_limit bounds how many events a watch can go back."""
+        self.clock = clock
+        self.random = random.Random(seed)
+        self.catalog = Catalog()
+        self._objects: dict[str, dict[tuple[str, str], Object]] = {}
+        self._kinds: dict[str, Kind] = {r.key: BuiltInKind(r) for r in self.catalog}
+        self._by_owner: dict[str, set[tuple[str, str, str]]] = {}
+        self._uids: set[str] = set()
+        self._version = 1
+        self.history = History(history_limit)
+        self._listeners: list[Callable[[Event], None]] = []
+        self._undelivered: deque[Event] = deque()
+        self._delivering = False
+        self.subscribe(Definitions(self).observe)
+        self.subscribe(GarbageCollector(self).observe)
+        for name in _FIRST_NAMESPACES:
+            self.create("namespaces", {"metadata": {"name": name}}, manager="kube-apiserver")
+
+    @property
+    def resource_version(self) -> int:
+        """The version of the latest write."""
+        return self._version
+
+    def resource(self, key: str) -> Resource:
+        """Return the resource behind key; ApiError 404 when nothing is served under it."""
+        found = self.catalog.by_key(key)
+        if found is None:
+            raise status.no_such_resource()
+        return found
+
+    def get(self, key: str, namespace: str, name: str) -> Object | None:
+        """Return one object; namespace is empty for a cluster-scoped one."""
+        found = self._stored(key).get((namespace, name))
+        return None if found is None else copied(found)
+
+    def list(self, key: str, namespace: str | None = None) -> list[Object]:
+        """Return the objects of a namespace (None: of all), sorted by namespace and name."""
+        return [copied(obj) for obj in self.scan(key, namespace)]
+
+    def scan(self, key: str, namespace: str | None = None) -> Iterator[Object]:
+        """Yield what list returns without copying it: for readers that promise to change nothing."""
+        stored = self._stored(key)
+        for place in sorted(stored):
+            if namespace is None or place[0] == namespace:
+                yield stored[place]
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Call listener after each write, in order of writes; returns what ends that.
+
+        A write made by a listener is told once all listeners know of the write before it.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def dependents(self, uid: str) -> Iterator[tuple[Resource, Object]]:
+        """Yield the objects whose ownerReferences name uid, uncopied."""
+        for key, namespace, name in sorted(self._by_owner.get(uid, ())):
+            yield self.resource(key), self._stored(key)[namespace, name]
+
+    def has_uid(self, uid: str) -> bool:
+        """Tell whether any object bears uid."""
+        return uid in self._uids
+
+    def serve_custom(self, resource: Resource, kind: CustomKind) -> None:
+        """Accept objects of a custom resource from now on."""
+        self.catalog.serve(resource)
+        self._kinds[resource.key] = kind
+
+    def kind(self, resource: Resource) -> Kind:
+        """Return the rules by which objects of resource are written."""
+        return self._kinds[resource.storage_key]
+
+    def create(self, key: str, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
+        """Write a new object and return it as stored.
+
+        Raises ApiError: 404 without its namespace, 409 when the name is taken, 422 when it is invalid.
+        """
+        resource, new = self.resource(key), copied(obj)
+        meta = metadata(new)
+        for member in (*_KEPT_BY_SERVER, "resourceVersion", "generation"):
+            meta.pop(member, None)
+        self._check_namespace(resource, new)
+        if not meta.get("name") and meta.get("generateName"):
+            meta["name"] = self._generated_name(key, namespace_of(new), meta["generateName"])
+        kind = self.kind(resource)
+        kind.prepare_create(new)
+        _tidy(meta)
+        self._refuse_invalid(resource, new, kind.validate(new, None, ""))
+        taken = self._stored(key).get((namespace_of(new), name_of(new)))
+        if taken is not None:
+            dying = bool(taken["metadata"].get("deletionTimestamp"))
+            raise status.already_exists(resource, name_of(new), being_deleted=dying)
+        assign_addresses(resource, new, self.scan)
+        meta["uid"] = str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+        meta["creationTimestamp"] = self._now()
+        if resource.has_generation or resource.custom:
+            meta["generation"] = 1
+        record_manager(new, None, manager, resource.api_version, self._now())
+        if not dry_run:
+            self._commit("ADDED", resource, new, None)
+        return copied(new)
+
+    def update(
+        self, key: str, obj: Object, *, manager: str, subresource: str = "", dry_run: bool = False
+    ) -> Object:
+        """Write an existing object (or only its status, with subresource "status") and return it as stored.
+
+        A resourceVersion in obj is a lock: ApiError 409 when another write came first. A write that changes
+        nothing keeps the version and tells nobody. Raises ApiError 404 and 422 as create does.
+        """
+        resource, new = self.resource(key), copied(obj)
+        old = self._stored(key).get((namespace_of(new), name_of(new)))
+        if old is None:
+            raise status.not_found(resource, name_of(new))
+        self._check_locks(resource, new, old)
+        meta, kept = metadata(new), old["metadata"]
+        for member in (*_KEPT_BY_SERVER, "generateName", "generation", "resourceVersion"):
+            meta.pop(member, None)
+            if member in kept:
+                meta[member] = kept[member]
+        kind = self.kind(resource)
+        kind.prepare_update(new, old, subresource)
+        meta = new["metadata"]
+        _tidy(meta)
+        self._refuse_invalid(resource, new, kind.validate(new, old, subresource))
+        if new == old:
+            return copied(old)
+        if "generation" in kept and kind.raises_generation(new, old):
+            meta["generation"] = kept["generation"] + 1
+        record_manager(new, old, manager, resource.api_version, self._now(), subresource)
+        if not dry_run:
+            self._commit("DELETED" if is_released(resource, new) else "MODIFIED", resource, new, old)
+        return copied(new)
+
+    def delete(
+        self,
+        key: str,
+        namespace: str,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        propagation: str = "Background",
+        grace_seconds: int | None = None,
+        dry_run: bool = False,
+    ) -> Object:
+        """Delete an object, or begin to where a finalizer or a kubelet has to let go first.
+
+        Returns the last state, or with a deletionTimestamp the present one. uid and resource_version are
+        preconditions (ApiError 409). A Pod bound to a node goes after grace_seconds (None: its own wish),
+        namely when its kubelet deletes it with 0.
+        """
+        resource = self.resource(key)
+        old = self._stored(key).get((namespace, name))
+        if old is None:
+            raise status.not_found(resource, name)
+        check_preconditions(resource, old, uid, resource_version)
+        new = copied(old)
+        grace = grace_seconds_of(resource, old, grace_seconds)
+        held = deletion_finalizers(new, propagation)
+        if resource.key == DEFINITIONS and CLEANUP_FINALIZER not in held:
+            held.append(CLEANUP_FINALIZER)
+        if not grace and not held and resource.key != "namespaces":
+            if not dry_run:
+                self._commit("DELETED", resource, new, old)
+            return copied(new)
+        begin_deletion(new, grace, held, self.clock.now())
+        if resource.key == "namespaces":
+            new["status"] = {**new.get("status", {}), "phase": "Terminating"}
+        if new != old and not dry_run:
+            self._commit("MODIFIED", resource, new, old)
+        return copied(new)
+
+    def _commit(self, event_type: EventType, resource: Resource, new: Object, old: Object | None) -> None:
+        self._version += 1
+        new["metadata"]["resourceVersion"] = str(self._version)
+        place = (namespace_of(new), name_of(new))
+        stored = self._stored(resource.key)
+        self._index(resource, old, added=False)
+        if event_type == "DELETED":
+            del stored[place]
+        else:
+            stored[place] = new
+            self._index(resource, new, added=True)
+        shown = copied(new)
+        if event_type == "DELETED" and old is not None:
+            # A watch tells the last stored state of what is gone, under the version of its end.
+            shown = {
+                **copied(old),
+                "metadata": {**copied(old["metadata"]), "resourceVersion": str(self._version)},
+            }
+        event = Event(event_type, resource, shown, old, self._version)
+        self.history.append(event)
+        self._undelivered.append(event)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if self._delivering:
+            return
+        self._delivering = True
+        try:
+            while self._undelivered:
+                event = self._undelivered.popleft()
+                for listener in tuple(self._listeners):
+                    listener(event)
+        finally:
+            self._delivering = False
+
+    def _index(self, resource: Resource, obj: Object | None, *, added: bool) -> None:
+        if obj is None:
+            return
+        place = (resource.key, namespace_of(obj), name_of(obj))
+        (self._uids.add if added else self._uids.discard)(obj["metadata"]["uid"])
+        for owner in owner_references(obj):
+            places = self._by_owner.setdefault(str(owner.get("uid")), set())
+            (places.add if added else places.discard)(place)
+            if not places:
+                del self._by_owner[str(owner.get("uid"))]
+
+    def _stored(self, key: str) -> dict[tuple[str, str], Object]:
+        return self._objects.setdefault(key, {})
+
+    def _now(self) -> str:
+        return seconds_text(self.clock.now())
+
+    def _generated_name(self, key: str, namespace: str, prefix: str) -> str:
+        name = ""
+        for _ in range(_NAME_TRIES):
+            name = prefix[:58] + "".join(self.random.choices(_NAME_ALPHABET, k=5))
+            if (namespace, name) not in self._stored(key):
+                break
+        return name
+
+    def _check_namespace(self, resource: Resource, new: Object) -> None:
+        if not resource.namespaced:
+            new["metadata"].pop("namespace", None)
+            return
+        name = namespace_of(new)
+        namespace = self._stored("namespaces").get(("", name))
+        if namespace is None:
+            raise status.not_found(self.resource("namespaces"), name)
+        if namespace["metadata"].get("deletionTimestamp"):
+            why = f"unable to create new content in namespace {name} because it is being terminated"
+            cause = Cause(
+                "NamespaceTerminating", f"namespace {name} is being terminated", "metadata.namespace"
+            )
+            raise status.forbidden(resource, name_of(new), why, cause)
+
+    def _check_locks(self, resource: Resource, new: Object, old: Object) -> None:
+        meta, kept, name = new["metadata"], old["metadata"], name_of(old)
+        if meta.get("uid") and meta["uid"] != kept["uid"]:
+            group = f"{resource.group}/" if resource.custom else ""
+            path = f"/registry/{group}{resource.plural}/{namespace_of(old)}/{name}"
+            why = (
+                f"StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg:"
+                f" Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {kept['uid']}"
+            )
+            raise status.conflict(resource, name, why)
+        version = str(meta.get("resourceVersion") or "")
+        if not version:
+            if not resource.unconditional_update:
+                cause = status.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+                raise status.invalid(resource, name, [cause], by_resource=True)
+        elif not version.isdigit():
+            raise ApiError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
+        elif version != kept["resourceVersion"]:
+            raise status.conflict(resource, name)
+
+    def _refuse_invalid(self, resource: Resource, obj: Object, causes: object) -> None:
+        found = list(causes)  # type: ignore[call-overload]
+        if found:
+            raise status.invalid(resource, name_of(obj), found)
+
+
+def _tidy(meta: dict[str, object]) -> None:
+    # A typed server writes no empty metadata, and null means absent.
+    for member in [name for name, value in meta.items() if value is None or value in ({}, [], "")]:
+        del meta[member]
