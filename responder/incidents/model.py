@@ -246,7 +246,6 @@ class Incident(Record):
         return f"{self.metadata.uid}.{attempt}"
 
 
-
 def parse_incident(obj: dict[str, Any]) -> Incident:
     """The incident in an API object. A status that is absent reads as Open: creation is two writes."""
     return Incident.model_validate({**obj, "status": obj.get("status") or {}})

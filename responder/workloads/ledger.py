@@ -126,10 +126,18 @@ class Ledger(Record):
 
 
 def serving_at(history: History, ledger: Ledger, instant: datetime) -> ReplicaSet | None:
-    """The newest revision that had begun to serve by that instant, or None where none is known to have."""
+    """The newest revision that had begun to serve by that instant and had not ended, or None."""
     known = [
         (began, rs)
         for rs in history.replicasets
-        if not ledger.never_served(rs) and (began := ledger.served_from(rs)) is not None and began <= instant
+        if not ledger.never_served(rs)
+        and (began := ledger.served_from(rs)) is not None
+        and began <= instant
+        and not _ended_by(ledger, rs, instant)
     ]
     return max(known, key=lambda pair: (pair[0], pair[1].created_at), default=(None, None))[1]
+
+
+def _ended_by(ledger: Ledger, replicaset: ReplicaSet, instant: datetime) -> bool:
+    serving = ledger.latest_serving(replicaset.uid)
+    return serving is not None and serving.ended_at is not None and serving.ended_at <= instant

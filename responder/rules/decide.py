@@ -1,0 +1,192 @@
+"""The judgement: what to do about an incident now, why, and on which verdicts. Pure.
+
+Called again whenever alerts or the workload change and at every tick; it remembers nothing itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from responder.rules.facts import Facts
+from responder.rules.guards import GUARDS, find_onset, overridable
+from responder.rules.model import Action, Mode, Rule, strongest
+from responder.verdicts import Result, Verdict
+from responder.workloads.views import ReplicaSet
+
+
+class Course(StrEnum):
+    """What to do now."""
+
+    ROLL_BACK = "RollBack"
+    ASK = "Ask"
+    HOLD = "Hold"
+    TELL = "Tell"
+    LEAVE = "Leave"
+    RECOVERED = "Recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The course with its reason, and everything it rests on."""
+
+    course: Course
+    reason: str
+    message: str
+    rule: Rule
+    verdicts: tuple[Verdict, ...]
+    bad: ReplicaSet | None
+    target: ReplicaSet | None
+    onset_at: datetime | None
+    digest: str
+    page: bool
+    by: str = "responder"
+
+    @property
+    def overridable(self) -> tuple[str, ...]:
+        """The verdicts that a person may overrule, as "check/reason": exactly these, as they were shown."""
+        return tuple(_shown(v) for v in self.verdicts if not v.passed and overridable(v))
+
+    @property
+    def possible(self) -> bool:
+        """True when a person could have this rolled back now."""
+        return self.target is not None and all(v.passed or overridable(v) for v in self.verdicts)
+
+
+def decide(facts: Facts) -> Judgement:
+    """What to do about the incident now."""
+    verdicts = tuple(guard(facts) for guard in GUARDS)
+    if facts.answer is not None:
+        return _answered(facts, verdicts)
+    if not facts.firing and all(facts.holds_now(rule.condition) is False for rule in facts.rules):
+        return _judge(
+            facts,
+            verdicts,
+            Course.RECOVERED,
+            "Recovered",
+            "Every alert ended and its condition is false now.",
+        )
+    if facts.rule.action is Action.NONE:
+        return _judge(facts, verdicts, Course.TELL, "ToldOnly", f"The rule {facts.rule.id} only tells.")
+    if facts.file.mode is Mode.OBSERVE:
+        return _observed(facts, verdicts)
+    return _wanted(facts, verdicts)
+
+
+def _wanted(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
+    """The course for a rule that wants a rollback or a decision."""
+    rule = facts.rule
+    doubt = _first_doubt(verdicts)
+    if rule.action is Action.ASK:
+        return _judge(
+            facts,
+            verdicts,
+            Course.ASK,
+            "RuleAsks",
+            f"The rule {rule.id} leaves the decision to a person.",
+            page=True,
+        )
+    if doubt is None:
+        asked = facts.question
+        if asked is None or not asked.awaited or strongest([Action(asked.action)]) is not rule.action:
+            return _judge(facts, verdicts, Course.ROLL_BACK, "EveryGuardPassed", "Every guard passed.")
+        # What was put to people stays theirs to decide: guards that pass later don't take it back.
+        return _judge(
+            facts,
+            verdicts,
+            Course.ASK,
+            "AwaitingDecision",
+            "A person was asked and has not decided.",
+            page=True,
+        )
+    course = Course.ASK if doubt.result is Result.FAILED or _awaited(facts) else Course.HOLD
+    return _judge(facts, verdicts, course, doubt.reason, doubt.message, page=True)
+
+
+def _awaited(facts: Facts) -> bool:
+    return facts.question is not None and facts.question.awaited
+
+
+def _observed(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
+    doubt = _first_doubt(verdicts)
+    would = "would roll back" if doubt is None and facts.rule.action is Action.ROLLBACK else "would ask"
+    return _judge(facts, verdicts, Course.TELL, "ObserveMode", f"In mode observe: {facts.rule.id} {would}.")
+
+
+def _answered(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
+    """A person answered. The answer overrules exactly what was shown with the question."""
+    answer, question = facts.answer, facts.question
+    assert answer is not None
+    if not answer.rollback:
+        return _judge(
+            facts, verdicts, Course.LEAVE, "Declined", f"{answer.by} decided to leave it.", by=answer.by
+        )
+    shown = () if question is None else question.overridable
+    fresh = [v for v in verdicts if not v.passed and not (overridable(v) and _shown(v) in shown)]
+    if question is None or question.digest != answer.digest or fresh:
+        why = fresh[0].message if fresh else "The question had changed."
+        return _judge(
+            facts,
+            verdicts,
+            Course.ASK,
+            "SituationChanged",
+            f"{answer.by} chose to roll back, but: {why}",
+            page=True,
+        )
+    return _judge(
+        facts,
+        verdicts,
+        Course.ROLL_BACK,
+        "DecidedByPerson",
+        f"{answer.by} decided to roll back.",
+        by=answer.by,
+    )
+
+
+def _shown(verdict: Verdict) -> str:
+    return f"{verdict.check}/{verdict.reason}"
+
+
+def _first_doubt(verdicts: tuple[Verdict, ...]) -> Verdict | None:
+    """The verdict that stands in the way: the first failed one, else the first unknown one."""
+    doubts = [v for v in verdicts if not v.passed]
+    return next((v for v in doubts if v.result is Result.FAILED), doubts[0] if doubts else None)
+
+
+def _judge(
+    facts: Facts,
+    verdicts: tuple[Verdict, ...],
+    course: Course,
+    reason: str,
+    message: str,
+    *,
+    page: bool = False,
+    by: str = "responder",
+) -> Judgement:
+    target = None if facts.target is None else facts.target.replicaset
+    return Judgement(
+        course=course,
+        reason=reason,
+        message=message,
+        rule=facts.rule,
+        verdicts=verdicts,
+        bad=facts.bad,
+        target=target,
+        onset_at=find_onset(facts),
+        digest=_digest(facts, verdicts),
+        page=page,
+        by=by,
+    )
+
+
+def _digest(facts: Facts, verdicts: tuple[Verdict, ...]) -> str:
+    """What a question is about, in ten characters: which revisions, and which checks stood in the way."""
+    parts = [
+        facts.incident,
+        facts.bad.uid if facts.bad else "",
+        facts.target.replicaset.uid if facts.target else "",
+        *sorted(_shown(verdict) for verdict in verdicts if not verdict.passed),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]

@@ -1,0 +1,102 @@
+"""Everything a judgement rests on, read once by the pipeline and handed to `decide`. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from responder.rules.conditions import Comparison, Condition, comparisons, holds
+from responder.rules.measurement import Measurement
+from responder.rules.model import Rule, RuleFile, strongest
+from responder.workloads.history import History
+from responder.workloads.ledger import Ledger
+from responder.workloads.target import Target
+from responder.workloads.views import ReplicaSet
+
+# A metric's values at short range, by instant; all metrics of one judgement share the instants.
+Series = Mapping[datetime, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What people were asked: the digest an answer must carry, and the verdicts it may overrule.
+
+    `awaited` is False for a question that is only on offer, beside an incident that holds or tells.
+    """
+
+    digest: str
+    action: str
+    overridable: tuple[str, ...]
+    awaited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person said to a question."""
+
+    digest: str
+    rollback: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A mark that forbids automatic rollbacks: where it stands and the reason somebody gave."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The world as it was read for one judgement.
+
+    `rules` are those of the incident's alerts, `firing` those whose alert has not ended. `history` is None
+    when the workload is gone. `bad` is the current revision, `target` the one to go back to.
+    `measurements` are taken now, `before` just before `bad` began to serve (on the target's pods where the
+    metric splits by pod), `series` at short range from before that until now.
+    """
+
+    now: datetime
+    incident: str
+    file: RuleFile
+    rules: tuple[Rule, ...]
+    firing: tuple[Rule, ...]
+    history: History | None
+    ledger: Ledger
+    bad: ReplicaSet | None
+    target: Target | None
+    measurements: Mapping[Comparison, Measurement]
+    before: Mapping[Comparison, Measurement]
+    series: Mapping[str, Series]
+    freezes: tuple[Freeze, ...] = ()
+    protected: str | None = None
+    question: Question | None = None
+    answer: Answer | None = None
+    trouble: str = ""
+
+    @cached_property
+    def rule(self) -> Rule:
+        """The rule that leads: of the strongest action, rather one whose condition is true now."""
+        rules = self.firing or self.rules
+        wanted = strongest(rule.action for rule in rules)
+        leading = [rule for rule in rules if rule.action is wanted]
+        return next((rule for rule in leading if self.holds_now(rule.condition)), leading[0])
+
+    @property
+    def bad_from(self) -> datetime | None:
+        """When the current revision began to serve, where known."""
+        return None if self.bad is None else self.ledger.served_from(self.bad)
+
+    def holds_now(self, condition: Condition) -> bool | None:
+        """The condition on the values measured now."""
+        return holds(condition, values_of(condition, self.measurements))
+
+
+def values_of(
+    condition: Condition, measurements: Mapping[Comparison, Measurement]
+) -> dict[str, float | None]:
+    """The measured value of each metric in the condition."""
+    return {leaf.metric: measurements[leaf].value for leaf in comparisons(condition) if leaf in measurements}
