@@ -1,0 +1,1 @@
+"""What the responder does to the world: the rollback, and what it tells people."""

@@ -1,0 +1,159 @@
+"""Carrying out an undo whose intent is recorded, and finding out what became of it.
+
+Safe to call again: an attempt is recognised on the Deployment by its fence and template. Called by pipeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from responder.actions.undo import Fence, Operation, explain_refusal, move_fence, plan_undo, undone
+from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes, NotFound, OutcomeUnknown, paths
+from responder.errors import Temporary
+from responder.workloads.history import History, parse_history
+from responder.workloads.key import WorkloadKey
+from responder.workloads.templates import Template
+from responder.workloads.views import Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The undo that was decided: from which ReplicaSet to which, under which fence."""
+
+    key: WorkloadKey
+    bad_uid: str
+    target_uid: str
+    fence: Fence
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The Deployment carries the attempt. `template` and `generation` are the answer's, for the proof."""
+
+    template: Template
+    generation: int
+    deployment_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The attempt had no effect: the world is not the one that was judged. Judge again."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The attempt can't have an effect: the server does not allow or accept it. A person has to act."""
+
+    reason: str
+    message: str
+
+
+Result = Applied | Refused | Rejected
+Patch = tuple[Deployment, list[Operation]]
+
+
+async def roll_back(kubernetes: Kubernetes, attempt: Attempt, history: History | None = None) -> Result:
+    """Send the attempt's patch, or recognise that it was applied before.
+
+    `history` is what was read for the judgement, for the first try only: a repeated one reads anew. Raises Temporary when the server can't be asked or the answer was lost and nothing shows the effect:
+    call again, the preconditions make that safe.
+    """
+    world = _plan(attempt, history or await _read(kubernetes, attempt.key))
+    if isinstance(world, Applied | Refused):
+        return world
+    deployment, operations = world
+    try:
+        answer = await kubernetes.json_patch(_path(attempt.key), operations)
+    except OutcomeUnknown as error:
+        return await _recognise_or_retry(kubernetes, attempt, error)
+    except NotFound as error:
+        return Refused("WorkloadNotFound", str(error))
+    except Forbidden as error:
+        return Rejected("Forbidden", str(error))
+    except Invalid as error:
+        if not error.failed_test:
+            return Rejected("PatchNotAccepted", str(error))
+        return await _explain(kubernetes, attempt, deployment.template)
+    patched = Deployment(answer)
+    return Applied(patched.template, patched.generation, patched.uid)
+
+
+async def void(kubernetes: Kubernetes, attempt: Attempt) -> Applied | None:
+    """Make sure that a patch of this attempt still under way can't take effect any more.
+
+    None: the fence is voided (or the workload is gone). Applied: it had taken effect after all.
+    """
+    after = f"{attempt.fence.after}-void"
+    try:
+        deployment = Deployment(await kubernetes.get(_path(attempt.key)))
+    except NotFound:
+        return None
+    if deployment.fence == attempt.fence.after:
+        return Applied(deployment.template, deployment.generation, deployment.uid)
+    if deployment.fence != attempt.fence.before:
+        return None  # already voided, or fenced by somebody newer: our test can't hold any more
+    operations = move_fence(deployment, Fence(attempt.fence.before, after))
+    try:
+        await kubernetes.json_patch(_path(attempt.key), operations)
+    except Invalid as error:
+        raise Temporary(f"The fence of {attempt.key} moved while it was voided: {error}") from error
+    except OutcomeUnknown as error:
+        raise Temporary(f"Whether the fence of {attempt.key} was voided is not known: {error}") from error
+    return None
+
+
+async def _read(kubernetes: Kubernetes, key: WorkloadKey) -> History | None:
+    """The workload with its revisions as they are now; None when it is gone."""
+    try:
+        deployment = await kubernetes.get(_path(key))
+    except NotFound:
+        return None
+    listed = await kubernetes.list(paths.replicasets(key.namespace))
+    return parse_history(deployment, listed.items)
+
+
+def _plan(attempt: Attempt, history: History | None) -> Applied | Refused | Patch:
+    """The patch to send for the world as it was read, or the answer when nothing is to be sent."""
+    if history is None:
+        return Refused("WorkloadNotFound", f"There is no {attempt.key} any more.")
+    deployment = history.deployment
+    target = history.by_uid(attempt.target_uid)
+    if target is None:
+        return Refused("TargetGone", f"The revision to go back to is gone from the history of {attempt.key}.")
+    if undone(deployment, target.template, attempt.fence.after):
+        return Applied(deployment.template, deployment.generation, deployment.uid)
+    current = history.current
+    if current is None or current.uid != attempt.bad_uid or deployment.fence != attempt.fence.before:
+        bad = history.by_uid(attempt.bad_uid)
+        judged = deployment.template if bad is None else bad.template
+        return Refused(*explain_refusal(deployment, judged, attempt.fence))
+    return deployment, plan_undo(deployment, target, attempt.fence)
+
+
+async def _recognise_or_retry(kubernetes: Kubernetes, attempt: Attempt, error: OutcomeUnknown) -> Result:
+    """After a lost answer: what the Deployment itself says."""
+    world = _plan(attempt, await _read(kubernetes, attempt.key))
+    match world:
+        case Applied() | Refused():
+            return world
+        case tuple():
+            raise Temporary(f"The undo of {attempt.key} shows no effect yet: {error}") from error
+        case _:
+            assert_never(world)
+
+
+async def _explain(kubernetes: Kubernetes, attempt: Attempt, judged: Template) -> Result:
+    """After a failed test: applied by an earlier try of ours, or refused, and why."""
+    world = _plan(attempt, await _read(kubernetes, attempt.key))
+    if isinstance(world, Applied | Refused):
+        return world
+    deployment, _ = world
+    return Refused(*explain_refusal(deployment, judged, attempt.fence))
+
+
+def _path(key: WorkloadKey) -> str:
+    return paths.deployment(key.namespace, key.name)
