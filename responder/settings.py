@@ -1,0 +1,257 @@
+"""What an operator sets: flags first, then RESPONDER_... variables, then the defaults here.
+
+Secrets come from a variable or from the file a ..._FILE variable names, never from a flag, which `ps` shows.
+Read by app, cli and sandbox.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from yarl import URL
+
+PREFIX = "RESPONDER_"
+
+# Source: https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+_SECRETS = ("webhook_token", "slack_bot_token", "slack_signing_secret", "pagerduty_routing_key")
+_MAX_SECRET_BYTES = 64 * 1024
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; str() names each one, its variable, and what to do."""
+
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+
+
+def _parse_duration(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value)
+    if not value or match is None:
+        raise ValueError("must be a duration such as 10s, 5m or 1h30m")
+    days, hours, minutes, seconds, milliseconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds)
+
+
+def _check_positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than 0s")
+    return value
+
+
+def _check_url(value: str) -> str:
+    try:
+        url = URL(value)
+        usable = url.scheme in ("http", "https") and bool(url.host)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must be an address such as http://prometheus:9090")
+    return value
+
+
+def _split(value: object) -> object:
+    return [part for part in re.split(r"[,\s]+", value) if part] if isinstance(value, str) else value
+
+
+def _check_listen(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        raise ValueError("must be HOST:PORT, such as 0.0.0.0:8080 or [::1]:8080")
+    return value
+
+
+_Duration = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_positive)]
+_Url = Annotated[str, AfterValidator(_check_url)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each field's variable is RESPONDER_ and its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    listen: Annotated[str, AfterValidator(_check_listen)] = Field(
+        default="0.0.0.0:8080",
+        description="HOST:PORT that webhooks, Slack and probes reach; port 0 takes a free one",
+    )
+    external_url: _Url | None = Field(
+        default=None, description="the address under which people reach this responder, for links in messages"
+    )
+    rules: Path = Field(default=Path("rules"), description="the folder of rule files")
+    namespace: str = Field(
+        default="",
+        validation_alias=AliasChoices("RESPONDER_NAMESPACE", "POD_NAMESPACE"),
+        description="the responder's own namespace; by default the pod's, outside of a cluster 'default'",
+    )
+    kubeconfig: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("RESPONDER_KUBECONFIG", "KUBECONFIG"),
+        description="the kubeconfig of the cluster to act on; by default the pod's service account is used",
+    )
+    context: str | None = Field(default=None, description="the kubeconfig's context, if not its current one")
+    prometheus_url: _Url = Field(
+        repr=False, description="the address of Prometheus, which incidents are judged by"
+    )
+    alertmanager_urls: Annotated[tuple[_Url, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(),
+        repr=False,
+        description="the addresses of all members of the Alertmanager cluster, separated by commas;"
+        " without them a delivery that got lost is not found again",
+    )
+    receiver: str = Field(
+        default="responder",
+        min_length=1,
+        description="the responder's receiver in Alertmanager's configuration",
+    )
+    group_interval: _Duration = Field(
+        default=timedelta(seconds=10), description="group_interval of the responder's route in Alertmanager"
+    )
+    repeat_interval: _Duration = Field(
+        default=timedelta(hours=4), description="repeat_interval of the responder's route in Alertmanager"
+    )
+    decide_every: _Duration = Field(
+        default=timedelta(seconds=15), description="how often an open incident is judged anew"
+    )
+
+    webhook_token: SecretStr = Field(
+        min_length=1,
+        description="the bearer token that Alertmanager shows; RESPONDER_WEBHOOK_TOKEN_FILE may name its file",
+    )
+    webhook_token_file: Path | None = Field(default=None, description="a file with the webhook_token")
+    max_body_bytes: int = Field(
+        default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="the largest request body taken"
+    )
+    max_alerts: int = Field(default=1000, ge=1, le=100_000, description="the most alerts in one delivery")
+
+    slack_api_url: _Url = Field(
+        default="https://slack.com/api/", description="the address of Slack's Web API"
+    )
+    slack_channel: str = Field(default="", description="the channel for incidents whose rules name none")
+    slack_bot_token: SecretStr | None = Field(
+        default=None, description="the bot token (xoxb-...); without it Slack is not told"
+    )
+    slack_bot_token_file: Path | None = Field(default=None, description="a file with the slack_bot_token")
+    slack_signing_secret: SecretStr | None = Field(
+        default=None, description="the app's signing secret; without it buttons in Slack do not work"
+    )
+    slack_signing_secret_file: Path | None = Field(
+        default=None, description="a file with the slack_signing_secret"
+    )
+
+    pagerduty_url: _Url = Field(
+        default="https://events.pagerduty.com", description="the address of PagerDuty's Events API v2"
+    )
+    pagerduty_routing_key: SecretStr | None = Field(
+        default=None, description="the integration key of the service to page; without it nobody is paged"
+    )
+    pagerduty_routing_key_file: Path | None = Field(
+        default=None, description="a file with the pagerduty_routing_key"
+    )
+
+    log_format: Literal["json", "console"] = Field(default="json", description="how log lines are written")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in _SECRETS:
+            file = values.get(f"{name}_file")
+            if file is None:
+                continue
+            if values.get(name) is not None:
+                variable = variable_of(name)
+                raise ValueError(f"{variable} and {variable}_FILE are both set; leave one out")
+            values = values | {name: _load_secret(Path(file), f"{variable_of(name)}_FILE")}
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_namespace(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if any(values.get(key) for key in ("namespace", "RESPONDER_NAMESPACE", "POD_NAMESPACE")):
+            return values
+        try:
+            found = _NAMESPACE_FILE.read_text().strip()
+        except OSError:  # not in a pod
+            found = "default"
+        return values | {"namespace": found}
+
+    @property
+    def listen_host(self) -> str:
+        """The address to bind; '' binds all of them."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def listen_port(self) -> int:
+        """The port to bind; 0 takes a free one."""
+        return int(self.listen.rpartition(":")[2])
+
+
+def variable_of(field: str) -> str:
+    """The environment variable that sets a field."""
+    return f"{PREFIX}{field}".upper()
+
+
+def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings: flags (by field name; None is not given), then the environment.
+
+    Raises SettingsError, which never shows a value, as it may be a secret.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+    return settings
+
+
+def _load_secret(path: Path, variable: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_SECRET_BYTES + 1)
+        secret = content.decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise ValueError(f"{variable}: {path} can't be read: {why}") from error
+    if not secret or len(content) > _MAX_SECRET_BYTES:
+        raise ValueError(f"{variable}: {path} is empty or too large to be a secret")
+    return secret
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+        message = detail["msg"].removeprefix("Value error, ")
+        if not detail["loc"]:
+            lines.append(message)
+            continue
+        name = str(detail["loc"][0]).removeprefix(PREFIX).lower()
+        field = Settings.model_fields.get(name)
+        if detail["type"] == "missing":
+            message = "is not set"
+        elif detail["type"] == "extra_forbidden":
+            message = "is not a setting"
+        lines.append(f"{variable_of(name)}: {message}" + (f" ({field.description})" if field else ""))
+    return "settings: " + "; ".join(lines)

@@ -1,0 +1,143 @@
+"""What the responder says of itself: log lines and metrics. Decides nothing, keeps no state of incidents.
+
+Logging is configured once, by the command line; Metrics is made once for each app and handed down.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Literal
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+# What /metrics answers with, as a whole Content-Type header.
+METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECRET_KEY = re.compile(
+    r"token|secret|password|authorization|cookie|signature|(routing|api)_?key", re.IGNORECASE
+)
+_REDACTED = "[redacted]"
+_REDACT_DEPTH = 6
+
+# From a webhook's milliseconds to a rollout's minutes.
+_STEP_BUCKETS = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+
+
+class Metrics:
+    """The responder's own metrics, in a registry of their own: two apps in one process don't meet."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.webhooks = self._counter(
+            "responder_webhooks",
+            "Webhook deliveries, by result: accepted, refused, unavailable",
+            "result",
+            "reason",
+        )
+        self.alerts = self._counter("responder_alerts", "Alerts delivered, firing or resolved", "status")
+        self.alerts_refused = self._counter(
+            "responder_alerts_refused", "Alerts that were delivered and not taken in", "reason"
+        )
+        self.incidents = self._counter(
+            "responder_incidents", "Closed incidents, by outcome", "outcome", "reason"
+        )
+        self.decisions = self._counter(
+            "responder_decisions", "Decisions taken, by action", "action", "reason"
+        )
+        self.rollbacks = self._counter("responder_rollbacks", "Rollbacks tried, by result", "result")
+        self.notifications = self._counter(
+            "responder_notifications", "Messages to people, by channel and result", "channel", "result"
+        )
+        self.open_incidents = Gauge(
+            "responder_open_incidents", "Incidents that are open now", registry=self.registry
+        )
+        self.ready = Gauge(
+            "responder_ready",
+            "1 when this process could do its work, as /readyz says",
+            registry=self.registry,
+        )
+        self.step_seconds = Histogram(
+            "responder_step_seconds",
+            "How long each step from webhook to outcome took",
+            ["step"],
+            buckets=_STEP_BUCKETS,
+            registry=self.registry,
+        )
+
+    def render(self) -> bytes:
+        """All metrics in the text format that METRICS_CONTENT_TYPE names."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, labels, registry=self.registry)
+
+
+def bind_incident(namespace: str, name: str) -> AbstractContextManager[None]:
+    """Put the incident's name on every log line written within, tasks started within included."""
+    return structlog.contextvars.bound_contextvars(incident=f"{namespace}/{name}")
+
+
+def configure_logging(log_format: Literal["json", "console"], now: Callable[[], datetime]) -> None:
+    """Send all log lines, the libraries' too, to stderr: stamped by `now`, secrets redacted.
+
+    Changes the process's logging: for the command line, not for libraries or tests of other things.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        _stamp(now),
+        redact,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    final: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if log_format == "json":
+        final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    else:
+        final.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    handler = logging.StreamHandler()
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    # Probes and scrapes would drown everything else; what webhooks bring is logged by what they lead to.
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Blank every value whose key sounds like a secret, also inside mappings and lists."""
+    return {key: _redacted(key, value, _REDACT_DEPTH) for key, value in event.items()}
+
+
+def _redacted(key: str, value: Any, depth: int) -> Any:
+    if _SECRET_KEY.search(key):
+        return _REDACTED
+    if isinstance(value, Mapping):
+        if depth == 0:  # too deep to look through, so not shown
+            return _REDACTED
+        return {inner: _redacted(str(inner), part, depth - 1) for inner, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted("", part, depth - 1) for part in value] if depth else _REDACTED
+    return value
+
+
+def _stamp(now: Callable[[], datetime]) -> Processor:
+    def stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["at"] = now().isoformat()
+        return event
+
+    return stamp
