@@ -139,7 +139,7 @@ class Settings(BaseSettings):
 
     webhook_token: SecretStr = Field(
         min_length=1,
-        description="the bearer token that Alertmanager shows; RESPONDER_WEBHOOK_TOKEN_FILE may name its file",
+        description="the bearer token that Alertmanager shows; RESPONDER_WEBHOOK_TOKEN_FILE can name a file",
     )
     webhook_token_file: Path | None = Field(default=None, description="a file with the webhook_token")
     max_body_bytes: int = Field(

@@ -33,6 +33,7 @@ class Refusal(StrEnum):
     UNKNOWN_VERSION = "UnknownVersion"
     TOO_MANY_ALERTS = "TooManyAlerts"
     BODY_TOO_LARGE = "BodyTooLarge"
+    UNAUTHORIZED = "Unauthorized"
     UNSUPPORTED_MEDIA_TYPE = "UnsupportedMediaType"
 
 

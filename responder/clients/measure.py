@@ -20,7 +20,7 @@ async def measure(
     selector: Mapping[str, str],
     *,
     at: datetime,
-    range: timedelta,  # noqa: A002 (the name that PromQL and rule files use)
+    range: timedelta,
     threshold: float | None,
 ) -> Measurement:
     """Fetch the metric's value and sample counts over the `range` that ends at `at`.
