@@ -1,0 +1,139 @@
+"""The simulated cluster in one piece: store and controllers (and what a scenario does to them).
+
+Started by the demo, the sandbox command and tests. What it offers beyond the API is for setting scenes and
+for waiting; a judge reads the store and the request log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from responder.clock import Clock
+from responder.errors import ResponderError
+from responder.sandbox.api.objects import Object, name_of, namespace_of
+from responder.sandbox.api.store import Store
+from responder.sandbox.controllers.conditions import is_complete
+from responder.sandbox.controllers.fields import annotations_of, labels_of, status_of
+from responder.sandbox.controllers.runner import Controllers
+
+DEPLOYMENTS = "deployments.apps"
+_MANAGER = "kubectl"
+
+
+class Cluster:
+    """A running simulated cluster."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        *,
+        clock: Clock,
+        seed: int = 0,
+        pod_network: str = "10.244.0.0/16",
+        endpoints_per_slice: int = 100,
+        pass_interval_seconds: float = 0.015,
+    ) -> AsyncIterator[Cluster]:
+        """Run a new cluster while the context lasts. seed fixes uids and the random ends of names."""
+        store = Store(clock, seed=seed)
+        controllers = Controllers(
+            store,
+            clock,
+            pod_network=pod_network,
+            endpoints_per_slice=endpoints_per_slice,
+            pass_interval_seconds=pass_interval_seconds,
+        )
+        failure: Exception | None = None
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(controllers.run(), name="controllers")
+            try:
+                yield cls(store, clock)
+            except Exception as error:  # noqa: BLE001 - raised below as it is, not wrapped in a group
+                failure = error
+            finally:
+                running.cancel()
+        if failure is not None:
+            raise failure
+
+    def apply(self, manifest: Object) -> Object:
+        """Create the object, or give the one there the manifest's spec and add its labels and annotations."""
+        resource = self.store.catalog.by_kind(manifest["apiVersion"], manifest["kind"])
+        if resource is None:
+            kind = f"{manifest['apiVersion']} {manifest['kind']}"
+            raise ResponderError(f"the sandbox serves no {kind}: apply its definition first")
+        current = self.store.get(resource.key, namespace_of(manifest), name_of(manifest))
+        if current is None:
+            return self.store.create(resource.key, manifest, manager=_MANAGER)
+        metadata = current["metadata"]
+        metadata["labels"] = labels_of(current) | labels_of(manifest)
+        metadata["annotations"] = annotations_of(current) | annotations_of(manifest)
+        body = {key: value for key, value in manifest.items() if key not in ("metadata", "status")}
+        return self.store.update(resource.key, {**current, **body}, manager=_MANAGER)
+
+    def release(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        image: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        change_cause: str | None = None,
+    ) -> Object:
+        """Change a Deployment's template as a delivery does: first container's image, labels, annotations."""
+        deployment = self.deployment(namespace, name)
+        template = deployment["spec"]["template"]
+        metadata = template.setdefault("metadata", {})
+        if image is not None:
+            template["spec"]["containers"][0]["image"] = image
+        metadata["labels"] = labels_of(template) | dict(labels or {})
+        metadata["annotations"] = annotations_of(template) | dict(annotations or {})
+        if change_cause is not None:
+            cause = {"kubernetes.io/change-cause": change_cause}
+            deployment["metadata"]["annotations"] = annotations_of(deployment) | cause
+        return self.store.update(DEPLOYMENTS, deployment, manager=_MANAGER)
+
+    def set_image(self, namespace: str, name: str, image: str) -> Object:
+        """Release with nothing but another image in the first container."""
+        return self.release(namespace, name, image=image)
+
+    def deployment(self, namespace: str, name: str) -> Object:
+        """The Deployment as it is now; ResponderError when there is none."""
+        found = self.store.get(DEPLOYMENTS, namespace, name)
+        if found is None:
+            raise ResponderError(f"the sandbox has no Deployment {namespace}/{name}: apply it first")
+        return found
+
+    async def rollout_complete(self, namespace: str, name: str, *, timeout_seconds: float = 600) -> Object:
+        """Wait until all pods run the Deployment's template and are available; the Deployment then."""
+
+        def complete() -> bool:
+            deployment = self.deployment(namespace, name)
+            return is_complete(deployment, status_of(deployment))
+
+        await self.wait_until(complete, f"rollout of {namespace}/{name}", timeout_seconds=timeout_seconds)
+        return self.deployment(namespace, name)
+
+    async def wait_until(
+        self, condition: Callable[[], bool], what: str, *, timeout_seconds: float = 600
+    ) -> None:
+        """Wait until condition holds after some write; ResponderError naming what when it takes too long."""
+        changed = asyncio.Event()
+        unsubscribe = self.store.subscribe(lambda _event: changed.set())
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while not condition():
+                    changed.clear()
+                    await changed.wait()
+        except TimeoutError as error:
+            raise ResponderError(
+                f"{what}: not within {timeout_seconds:g} s in the sandbox; read its store for what hinders it"
+            ) from error
+        finally:
+            unsubscribe()

@@ -1,0 +1,64 @@
+"""How a simulated pod behaves, as its annotations say.
+
+Pure. Called by the kubelet. The scenario's author writes sandbox.responder.dev/...; the names under harness/
+are those in which recordings of a real control plane carry the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from responder.errors import ResponderError
+
+T = TypeVar("T")
+
+PREFIXES = ("sandbox.responder.dev/", "harness/")
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|)")
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "": "seconds"}
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """ready_after counts from the pod's appearance, unready_after (once) from being ready, terminate_after
+    from the deletion."""
+
+    ready_after: timedelta = timedelta(seconds=1)
+    never_ready: bool = False
+    terminate_after: timedelta = timedelta(seconds=1)
+    unready_after: timedelta | None = None
+
+
+def parse_behaviour(annotations: Mapping[str, str]) -> Behaviour:
+    """Read a pod's annotations; what is absent has its default.
+
+    Raises ResponderError when one is not to be understood.
+    """
+    known = Behaviour()
+    return Behaviour(
+        ready_after=_duration(annotations, "ready-after", known.ready_after),
+        never_ready=_text(annotations, "never-ready")[1] == "true",
+        terminate_after=_duration(annotations, "terminate-after", known.terminate_after),
+        unready_after=_duration(annotations, "unready-after", known.unready_after),
+    )
+
+
+def _text(annotations: Mapping[str, str], name: str) -> tuple[str, str]:
+    keys = (prefix + name for prefix in PREFIXES)
+    return next(((key, annotations[key]) for key in keys if key in annotations), ("", ""))
+
+
+def _duration(annotations: Mapping[str, str], name: str, default: T) -> timedelta | T:
+    key, text = _text(annotations, name)
+    if not key:
+        return default
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ResponderError(
+            f'the pod annotation {key}: "{text}" is no duration, so the sandbox leaves the pod as it is:'
+            " write a number with ms, s, m or h, such as 1500ms"
+        )
+    return timedelta(**{_UNITS[found["unit"]]: float(found["number"])})

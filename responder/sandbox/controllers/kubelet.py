@@ -1,0 +1,270 @@
+"""Plays scheduler and kubelets: binds pods to nodes, gives them addresses, makes them ready, lets them end.
+
+How a pod behaves is written in its annotations (sandbox.responder.dev/...). Pods on a Node that carries the
+annotation sandbox.responder.dev/external are somebody else's to run. Called by the runner.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from responder.clock import Clock
+from responder.errors import ResponderError
+from responder.sandbox.api.objects import Object, name_of, namespace_of, seconds_text
+from responder.sandbox.api.store import Event, Store
+from responder.sandbox.controllers.behaviour import Behaviour, parse_behaviour
+from responder.sandbox.controllers.fields import (
+    annotations_of,
+    is_deleting,
+    status_of,
+    uid_of,
+)
+from responder.sandbox.controllers.pods import has_ended, is_ready, node_of
+from responder.sandbox.controllers.recorder import EventRecorder
+
+PODS, NODES = "pods", "nodes"
+EXTERNAL = "sandbox.responder.dev/external"
+NODE_NAMES = ("node-1", "node-2", "node-3")
+Key = tuple[str, str]
+
+
+class AddressPool:
+    """Pod addresses of one network, each handed out again only after all others have had their turn."""
+
+    def __init__(self, network: str) -> None:
+        self._network = ipaddress.ip_network(network)
+        self._taken: set[str] = set()
+        self._next = itertools.cycle(range(1, self._network.num_addresses - 1))
+
+    def allocate(self) -> str:
+        """An address that no pod has; ResponderError when the network is used up."""
+        for offset in itertools.islice(self._next, self._network.num_addresses):
+            address = str(self._network[offset])
+            if address not in self._taken:
+                self._taken.add(address)
+                return address
+        raise ResponderError(
+            f"the sandbox's pod network {self._network} has no address left for another pod: give it a larger"
+            " network or run fewer pods"
+        )
+
+    def release(self, address: str) -> None:
+        """Take back the address of a pod that is gone."""
+        self._taken.discard(address)
+
+
+@dataclass(slots=True)
+class _Life:
+    """What a kubelet remembers of one pod, for the API's times are cut to seconds."""
+
+    seen_at: datetime
+    ready_at: datetime | None = None
+    terminating_at: datetime | None = None
+    address: str = ""
+
+
+class Kubelet:
+    """Every node's kubelet, and the scheduler that feeds them."""
+
+    name = "kubelet"
+    primary = PODS
+    # Nodes work side by side.
+    keys_per_pass = 1000
+
+    def __init__(self, store: Store, clock: Clock, pod_network: str = "10.244.0.0/16") -> None:
+        self._store = store
+        self._clock = clock
+        self._recorder = EventRecorder(store, clock, "kubelet")
+        self._addresses = AddressPool(pod_network)
+        self._lives: dict[str, _Life] = {}
+        self._turn = 0
+
+    def register_nodes(self) -> None:
+        """Create the Nodes that are not there yet."""
+        for number, name in enumerate(NODE_NAMES, start=1):
+            if self._store.get(NODES, "", name) is None:
+                self._store.create(NODES, _node(name, number, self._clock.now()), manager="kubelet")
+
+    def keys(self, event: Event) -> Iterable[Key]:
+        """The pods that an event may concern."""
+        if event.resource.key == PODS:
+            if event.type == "DELETED":
+                self._forget(uid_of(event.object))
+            else:
+                yield namespace_of(event.object), name_of(event.object)
+        elif event.resource.key == NODES and event.type != "DELETED":
+            for pod in self._store.scan(PODS):
+                if not node_of(pod):
+                    yield namespace_of(pod), name_of(pod)
+
+    def sync(self, key: Key) -> float | None:
+        """Take one pod a step further; the seconds until its next step, None when none is due."""
+        pod = self._store.get(PODS, *key)
+        if pod is None or has_ended(pod):
+            return None
+        if not node_of(pod):
+            self._bind(pod)
+            return None
+        node = self._store.get(NODES, "", node_of(pod))
+        if node is None or annotations_of(node).get(EXTERNAL) == "true":
+            return None
+        life = self._lives.setdefault(uid_of(pod), _Life(self._clock.now()))
+        try:
+            behaviour = parse_behaviour(annotations_of(pod))
+        except ResponderError as error:
+            self._recorder.record(pod, "InvalidBehaviour", str(error), warning=True)
+            return None
+        if is_deleting(pod):
+            return self._terminate(pod, life, behaviour)
+        if not status_of(pod).get("podIP"):
+            self._start(pod, node, life)
+            return None
+        return self._probe(pod, life, behaviour)
+
+    def _bind(self, pod: Object) -> None:
+        """Schedule the pod on one of the nodes it may run on, in turn; without one it waits, Pending."""
+        if pod["spec"].get("schedulerName", "default-scheduler") != "default-scheduler":
+            return
+        wanted = (pod["spec"].get("nodeSelector") or {}).items()
+        nodes = [node for node in self._store.scan(NODES) if _takes_pods(node, wanted)]
+        if not nodes:
+            return
+        self._lives.setdefault(uid_of(pod), _Life(self._clock.now()))
+        pod["spec"]["nodeName"] = name_of(nodes[self._turn % len(nodes)])
+        self._turn += 1
+        bound = self._store.update(PODS, pod, manager="kube-scheduler")
+        bound["status"]["conditions"] = [_condition("PodScheduled", True, self._clock.now())]
+        self._store.update(PODS, bound, manager="kube-scheduler", subresource="status")
+
+    def _start(self, pod: Object, node: Object, life: _Life) -> None:
+        now = self._clock.now()
+        life.address = life.address or self._addresses.allocate()
+        addresses = status_of(node).get("addresses") or []
+        host = next((each["address"] for each in addresses if each["type"] == "InternalIP"), "")
+        pod["status"] |= {
+            "phase": "Running",
+            "hostIP": host,
+            "hostIPs": [{"ip": host}],
+            "podIP": life.address,
+            "podIPs": [{"ip": life.address}],
+            "startTime": seconds_text(now),
+        }
+        self._write_readiness(pod, ready=False)
+
+    def _probe(self, pod: Object, life: _Life, behaviour: Behaviour) -> float | None:
+        """Make the pod ready or not ready as its behaviour says by now."""
+        now = self._clock.now()
+        life.ready_at = life.ready_at or life.seen_at + behaviour.ready_after
+        ready = not behaviour.never_ready and now >= life.ready_at
+        next_at = life.ready_at if now < life.ready_at and not behaviour.never_ready else None
+        if behaviour.unready_after is not None and ready:
+            turns_at = life.ready_at + behaviour.unready_after
+            ready = now < turns_at
+            next_at = turns_at if ready else None
+        if ready != is_ready(pod):
+            self._write_readiness(pod, ready=ready)
+        return (next_at - now).total_seconds() if next_at is not None else None
+
+    def _terminate(self, pod: Object, life: _Life, behaviour: Behaviour) -> float | None:
+        """Let a deleted pod go once it has had its time; until then it serves as it did."""
+        now = self._clock.now()
+        life.terminating_at = life.terminating_at or now
+        gone_at = life.terminating_at + behaviour.terminate_after
+        if now < gone_at:
+            return (gone_at - now).total_seconds()
+        self._store.delete(PODS, namespace_of(pod), name_of(pod), uid=uid_of(pod), grace_seconds=0)
+        return None
+
+    def _write_readiness(self, pod: Object, *, ready: bool) -> None:
+        now = self._clock.now()
+        before = {each["type"]: each for each in status_of(pod).get("conditions") or []}
+        truths = {
+            "PodReadyToStartContainers": True,
+            "Initialized": True,
+            "Ready": ready,
+            "ContainersReady": ready,
+            "PodScheduled": True,
+        }
+        conditions = []
+        for kind, truth in truths.items():
+            found = _condition(kind, truth, now)
+            if not truth:
+                found |= {"reason": "ContainersNotReady", "message": _not_ready_message(pod)}
+            if kind in before and before[kind]["status"] == found["status"]:
+                found["lastTransitionTime"] = before[kind]["lastTransitionTime"]
+            conditions.append(found)
+        pod["status"] |= {"conditions": conditions, "containerStatuses": _containers(pod, ready=ready)}
+        self._store.update(PODS, pod, manager="kubelet", subresource="status")
+
+    def _forget(self, uid: str) -> None:
+        life = self._lives.pop(uid, None)
+        if life is not None and life.address:
+            self._addresses.release(life.address)
+
+
+def _takes_pods(node: Object, wanted: Iterable[tuple[str, str]]) -> bool:
+    labels = node["metadata"].get("labels") or {}
+    external = annotations_of(node).get(EXTERNAL) == "true"
+    cordoned = bool((node.get("spec") or {}).get("unschedulable"))
+    return not external and not cordoned and all(labels.get(key) == value for key, value in wanted)
+
+
+def _condition(kind: str, truth: bool, now: datetime) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": "True" if truth else "False",
+        "lastProbeTime": None,
+        "lastTransitionTime": seconds_text(now),
+    }
+
+
+def _not_ready_message(pod: Object) -> str:
+    names = " ".join(each["name"] for each in pod["spec"]["containers"])
+    return f"containers with unready status: [{names}]"
+
+
+def _containers(pod: Object, *, ready: bool) -> list[Object]:
+    started_at = status_of(pod)["startTime"]
+    return [
+        {
+            "name": each["name"],
+            "state": {"running": {"startedAt": started_at}},
+            "lastState": {},
+            "ready": ready,
+            "restartCount": 0,
+            "image": each["image"],
+            "imageID": f"sandbox://{each['image']}",
+            "containerID": f"sandbox://{uid_of(pod)}-{each['name']}",
+            "started": True,
+        }
+        for each in pod["spec"]["containers"]
+    ]
+
+
+def _node(name: str, number: int, now: datetime) -> Object:
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "KubeletReady",
+        "message": "the sandbox's kubelet is ready",
+        "lastHeartbeatTime": seconds_text(now),
+        "lastTransitionTime": seconds_text(now),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}},
+        "spec": {},
+        "status": {
+            "conditions": [ready],
+            "addresses": [
+                {"type": "InternalIP", "address": f"172.30.0.{number}"},
+                {"type": "Hostname", "address": name},
+            ],
+        },
+    }
