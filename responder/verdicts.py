@@ -5,7 +5,7 @@ Unknown is neither good nor bad: it holds an automatic rollback and proves nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -49,3 +49,11 @@ def failed(check: str, reason: str, message: str, **evidence: str | int | float 
 def unknown(check: str, reason: str, message: str, **evidence: str | int | float | bool | None) -> Verdict:
     """The check can't be answered now."""
     return Verdict(check, Result.UNKNOWN, reason, message, evidence)
+
+
+def overall(verdicts: Iterable[Verdict]) -> Result:
+    """Failed when one check failed, else Unknown when one can't tell, or when there is none; else Passed."""
+    results = {verdict.result for verdict in verdicts}
+    if Result.FAILED in results:
+        return Result.FAILED
+    return Result.PASSED if results == {Result.PASSED} else Result.UNKNOWN

@@ -1,0 +1,26 @@
+"""What a traffic proof has to show, fixed when the undo was accepted. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from responder.workloads.key import WorkloadKey
+from responder.workloads.templates import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One ReplicaSet serves all traffic of one Deployment.
+
+    `template` and `generation` come from the answer to the patch, not from a look before it. `services` are
+    those the rule file names. `stale_progressing_at` is the Progressing condition's lastUpdateTime before the
+    patch, by which a deadline that the bad rollout missed is told from one that the undo missed.
+    """
+
+    key: WorkloadKey
+    deployment_uid: str
+    target_uid: str
+    template: Template
+    generation: int
+    services: tuple[str, ...]
+    stale_progressing_at: str | None

@@ -1,0 +1,231 @@
+"""The traffic proof: watches wake it, a fresh full read proves, and the claim has to hold for a window.
+
+Waits and reads, writes nothing; what a read means is for traffic.py. Called by the pipeline after an undo.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, assert_never, cast
+
+from responder.clients.kubernetes import ApiError, Changed, Gap, Kubernetes, Listed, paths
+from responder.clock import Clock
+from responder.verdicts import Result, Verdict, overall
+from responder.verification.claim import Claim
+from responder.verification.hold import hold_window, note_probes
+from responder.verification.signature import Kind, Signature, sign
+from responder.verification.snapshot import Snapshot, gather_snapshot
+from responder.verification.traffic import SUPERSEDED, assess_traffic
+from responder.verification.window import Window
+from responder.verification.wording import join_some
+
+Report = Callable[[tuple[Verdict, ...]], None]
+
+# Events come in bursts; a look is six requests, so bursts share one.
+_LEAST_PAUSE_SECONDS = 0.3
+# Looks go on without events too, as a watch can be silent for longer than it should.
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficProof:
+    """What came of it. `serving_since` and `proven_at` bound the window in which the claim held."""
+
+    result: Result
+    reason: str
+    message: str
+    verdicts: tuple[Verdict, ...]
+    proven_at: datetime | None = None
+    serving_since: datetime | None = None
+    hold_seconds: float = 0.0
+
+
+async def prove_traffic(
+    kubernetes: Kubernetes,
+    clock: Clock,
+    claim: Claim,
+    *,
+    deadline_at: datetime,
+    hold: timedelta | None,
+    report: Report | None = None,
+) -> TrafficProof:
+    """Wait until the claim has held for the window `hold` (None: derived from the readiness probes).
+
+    Passed/TrafficProven; Failed/TrafficNotProven at the deadline; Failed/Superseded at once when somebody
+    else changed or deleted the Deployment; Unknown/TrafficUnknown when at the deadline nobody can tell.
+    `report` gets the verdicts of each look that differ from those of the look before.
+    """
+    prover = _Prover(kubernetes, clock, claim, hold, report)
+    try:
+        async with asyncio.timeout((deadline_at - clock.now()).total_seconds()) as limit:
+            return await prover.prove()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return prover.conclude()
+
+
+class _Prover:
+    """The state of one proof."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        clock: Clock,
+        claim: Claim,
+        hold: timedelta | None,
+        report: Report | None,
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._clock = clock
+        self._claim = claim
+        self._hold = hold
+        self._report = report
+        self._wake = asyncio.Event()
+        self._listed: set[Kind] = set()
+        self._signature: Signature | None = None  # of the last look
+        self._window = Window()
+        self._disturbed = False  # since the last look began
+        self._verdicts: tuple[Verdict, ...] = ()
+        self._error: ApiError | None = None
+
+    async def prove(self) -> TrafficProof:
+        """Look whenever something moved, until there is an end; the caller limits the time."""
+        async with asyncio.TaskGroup() as group:
+            watchers = [group.create_task(self._watch(kind)) for kind in _COLLECTIONS]
+            try:
+                while True:
+                    proof = await self._look()
+                    if proof is not None:
+                        return proof
+                    await self._pause()
+            finally:
+                for watcher in watchers:
+                    watcher.cancel()
+
+    def conclude(self) -> TrafficProof:
+        """The result when time is up: from the last look."""
+        if self._error is not None:
+            return self._end(Result.UNKNOWN, "TrafficUnknown", str(self._error))
+        if not self._verdicts:
+            message = "the deadline came before the first look at the cluster was over"
+            return self._end(Result.UNKNOWN, "TrafficUnknown", message)
+        result = overall(self._verdicts)
+        if result is Result.PASSED:
+            return self._end(Result.FAILED, "TrafficNotProven", self._window.describe(self._clock.now()))
+        reason = "TrafficNotProven" if result is Result.FAILED else "TrafficUnknown"
+        return self._end(result, reason, _describe_open(self._verdicts))
+
+    async def _look(self) -> TrafficProof | None:
+        """Read everything afresh and judge it; the proof when that settles the matter."""
+        self._wake.clear()
+        self._disturbed = False
+        watched = len(self._listed) == len(_COLLECTIONS)
+        began_at = self._clock.now()
+        try:
+            snapshot = await gather_snapshot(self._kubernetes, self._claim.key)
+        except ApiError as error:
+            self._error = error
+            self._window.restart(str(error))
+            return None
+        self._error = None
+        if snapshot is None:
+            return self._end(Result.FAILED, SUPERSEDED, f"{self._claim.key} is gone")
+        signature = self._signature = sign(snapshot, self._claim)
+        length = self._judge(snapshot)
+        superseded = next((verdict for verdict in self._verdicts if verdict.reason == SUPERSEDED), None)
+        if superseded is not None:
+            return self._end(Result.FAILED, SUPERSEDED, superseded.message)
+        if overall(self._verdicts) is not Result.PASSED:
+            self._window.restart(_describe_open(self._verdicts))
+            return None
+        # What changed during the look may have changed after it was read: such a look opens no window.
+        if self._disturbed or not watched:
+            return None
+        if not self._window.holds(signature, length, began_at=began_at, now=self._clock.now()):
+            return None
+        return self._end(Result.PASSED, "TrafficProven", "the target revision serves all traffic")
+
+    def _judge(self, snapshot: Snapshot) -> timedelta:
+        """Judge and report a look; the length of the hold window that follows from it."""
+        min_ready_seconds = int(snapshot.deployment.spec.get("minReadySeconds") or 0)
+        hold = hold_window(self._claim.template, min_ready_seconds, self._hold)
+        verdicts = (*assess_traffic(snapshot, self._claim), note_probes(hold))
+        if self._report is not None and verdicts != self._verdicts:
+            self._report(verdicts)
+        self._verdicts = verdicts
+        return hold.duration
+
+    def _end(self, result: Result, reason: str, message: str) -> TrafficProof:
+        since, now = self._window.since, self._clock.now()
+        if result is not Result.PASSED or since is None:
+            return TrafficProof(result, reason, message, self._verdicts)
+        held_seconds = (now - since).total_seconds()
+        message += f", and did so for {held_seconds:.0f} s without a change"
+        return TrafficProof(result, reason, message, self._verdicts, now, since, held_seconds)
+
+    async def _pause(self) -> None:
+        """Until something moves, the window is over or it is time to look anyway."""
+        await self._clock.sleep(_LEAST_PAUSE_SECONDS)
+        pause_seconds = _LONGEST_PAUSE_SECONDS
+        if self._window.ends_at is not None:
+            pause_seconds = min(pause_seconds, (self._window.ends_at - self._clock.now()).total_seconds())
+        try:
+            async with asyncio.timeout(max(0.0, pause_seconds)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _watch(self, kind: Kind) -> None:
+        """Wake the proof, and end its window, when something of this kind changes that bears on it."""
+        path = _COLLECTIONS[kind](self._claim.key.namespace)
+        name = f"metadata.name={self._claim.key.name}" if kind == "Deployment" else ""
+        observations = self._kubernetes.list_watch(path, field_selector=name)
+        async with aclosing(cast("_Closable", observations)):
+            async for observation in observations:
+                match observation:
+                    case Listed():
+                        self._listed.add(kind)
+                        self._wake.set()
+                    case Gap():
+                        self._disturb(f"the watch on {kind}s was interrupted: {observation.reason}")
+                    case Changed():
+                        self._weigh(kind, observation)
+                    case _:
+                        assert_never(observation)
+
+    def _weigh(self, kind: Kind, change: Changed) -> None:
+        known = self._signature
+        if known is None or known.changed_by(kind, change.object, deleted=change.type == "DELETED"):
+            name = (change.object.get("metadata") or {}).get("name", "")
+            self._disturb(f"{kind} {name} changed")
+        elif kind == "Deployment":
+            # Its template or an observed generation may have changed, which no window depends on.
+            self._wake.set()
+
+    def _disturb(self, why: str) -> None:
+        self._disturbed = True
+        self._window.restart(why)
+        self._wake.set()
+
+
+def _describe_open(verdicts: tuple[Verdict, ...]) -> str:
+    """What has not passed."""
+    return join_some((verdict.message for verdict in verdicts if not verdict.passed), "; ")
+
+
+_COLLECTIONS: dict[Kind, Callable[[str | None], str]] = {
+    "Deployment": paths.deployments,
+    "ReplicaSet": paths.replicasets,
+    "Pod": paths.pods,
+    "Service": paths.services,
+    "EndpointSlice": paths.endpointslices,
+}
+
+
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...

@@ -1,0 +1,120 @@
+"""What must not change while the traffic claim is held: a mark for each object that bears on it. Pure.
+
+Taken of whole snapshots, and compared with single watch events, so that a change between two looks is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+from responder.verification.claim import Claim
+from responder.verification.services import relevant_services, workload_label_sets
+from responder.verification.snapshot import Snapshot
+from responder.workloads.views import Deployment, EndpointSlice, Object, Pod, ReplicaSet, Service
+
+Kind = Literal["Deployment", "ReplicaSet", "Pod", "Service", "EndpointSlice"]
+Mark = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which objects of the namespace bear on the claim."""
+
+    claim: Claim
+    replicaset_uids: frozenset[str]
+    selecting: tuple[Service, ...]
+    label_sets: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The marks of all objects in scope, by kind and UID. Two are equal when nothing relevant differs."""
+
+    marks: Mapping[tuple[Kind, str], Mark]
+    scope: Scope = field(compare=False, repr=False)
+
+    def changed_by(self, kind: Kind, content: Object, *, deleted: bool) -> bool:
+        """True when this object, as an event shows it, is not what the signature says of it."""
+        uid = str((content.get("metadata") or {}).get("uid", ""))
+        mark = None if deleted else _mark(kind, content, self.scope)
+        return self.marks.get((kind, uid)) != mark
+
+
+def sign(snapshot: Snapshot, claim: Claim) -> Signature:
+    """The signature of everything in the snapshot that bears on the claim."""
+    scope = Scope(
+        claim=claim,
+        replicaset_uids=frozenset(rs.uid for rs in snapshot.history.replicasets),
+        selecting=relevant_services(snapshot, claim),
+        label_sets=workload_label_sets(snapshot, claim),
+    )
+    objects: list[tuple[Kind, Object]] = [
+        ("Deployment", snapshot.deployment.raw),
+        *(("ReplicaSet", rs.raw) for rs in snapshot.replicasets),
+        *(("Pod", pod.raw) for pod in snapshot.pods),
+        *(("Service", service.raw) for service in snapshot.services),
+        *(("EndpointSlice", each.raw) for each in snapshot.slices),
+    ]
+    marks = {
+        (kind, str(content["metadata"]["uid"])): mark
+        for kind, content in objects
+        if (mark := _mark(kind, content, scope)) is not None
+    }
+    return Signature(marks, scope)
+
+
+def _mark(kind: Kind, content: Object, scope: Scope) -> Mark | None:
+    """What must not change of one object; None when the object is out of scope."""
+    match kind:
+        case "Deployment":
+            return _mark_deployment(Deployment(content), scope)
+        case "ReplicaSet":
+            return _mark_replicaset(ReplicaSet(content), scope)
+        case "Pod":
+            return _mark_pod(Pod(content), scope)
+        case "Service":
+            return _mark_service(Service(content), scope)
+        case "EndpointSlice":
+            return _mark_slice(EndpointSlice(content), scope)
+        case _:
+            assert_never(kind)
+
+
+def _mark_deployment(deployment: Deployment, scope: Scope) -> Mark | None:
+    if deployment.uid != scope.claim.deployment_uid:
+        return None
+    # Not the generation, nor its observation: any annotator raises them without touching a pod.
+    fields = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
+    counts = tuple(deployment.count(field) for field in fields)
+    return (deployment.replicas, deployment.paused, deployment.terminating, *counts)
+
+
+def _mark_replicaset(rs: ReplicaSet, scope: Scope) -> Mark | None:
+    if rs.controller_uid != scope.claim.deployment_uid:
+        return None
+    fields = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
+    return (rs.replicas, rs.terminating, *(rs.count(field) for field in fields))
+
+
+def _mark_pod(pod: Pod, scope: Scope) -> Mark | None:
+    owned = pod.controller_uid in scope.replicaset_uids
+    if not owned and not any(service.selects(pod.labels) for service in scope.selecting):
+        return None
+    phase = pod.status.get("phase")
+    return (pod.controller_uid, pod.hash, phase, pod.ready, pod.ready_since, pod.restarts, pod.terminating)
+
+
+def _mark_service(service: Service, scope: Scope) -> Mark | None:
+    named = service.name in scope.claim.services
+    if not named and not any(map(service.selects, scope.label_sets)):
+        return None
+    selector = frozenset(service.selector.items())
+    return (service.name, selector, service.ip_families, service.spec.get("type"), service.terminating)
+
+
+def _mark_slice(each: EndpointSlice, scope: Scope) -> Mark | None:
+    if each.service not in {service.name for service in scope.selecting}:
+        return None
+    return (each.service, each.address_type, frozenset(each.endpoints))
