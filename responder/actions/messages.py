@@ -1,0 +1,120 @@
+"""What people are told, as data: the two kinds of message, their digest, and the words both share. Pure.
+
+Rendered by messages_slack and messages_pagerduty, compared and sent by notify.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, assert_never
+
+from responder.incidents.model import Incident
+from responder.incidents.phases import Outcome, Phase
+from responder.rules.model import Action
+
+# The outcomes after which somebody has to look at once, whatever the rule says of paging.
+FAILURES = frozenset(
+    {
+        Outcome.ROLLBACK_FAILED,
+        Outcome.TRAFFIC_NOT_PROVEN,
+        Outcome.NOT_RECOVERED,
+        Outcome.RECOVERY_UNKNOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SlackMessage:
+    """One Slack message: Block Kit blocks, and the text for notifications and screen readers."""
+
+    text: str
+    blocks: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PagerDutyEvent:
+    """One event about the alert that an incident is to PagerDuty.
+
+    `custom_details` hold numbers that change at every look; they alone are no reason to send again.
+    """
+
+    action: Literal["trigger", "resolve"]
+    dedup_key: str
+    payload: Mapping[str, Any] | None = None
+    custom_details: Mapping[str, str] = field(default_factory=dict)
+
+
+def digest(message: SlackMessage | PagerDutyEvent) -> str:
+    """A short name for what a message says: the same words, the same digest."""
+    match message:
+        case SlackMessage():
+            said: object = [message.text, message.blocks]
+        case PagerDutyEvent():
+            said = [message.action, message.dedup_key, message.payload]
+        case _:
+            assert_never(message)
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def awaits_answer(incident: Incident) -> bool:
+    """True while people can still decide: something was asked and nothing was begun or ended since."""
+    status = incident.status
+    return (
+        status.ask is not None
+        and status.outcome is None
+        and status.phase in (Phase.OPEN, Phase.AWAITING_DECISION)
+    )
+
+
+def headline(incident: Incident) -> str:
+    """The state of the incident in one line."""
+    name = f"{incident.key.namespace}/{incident.key.name}"
+    if incident.status.outcome is not None:
+        return _describe_outcome(incident.status.outcome, name)
+    match incident.status.phase:
+        case Phase.AWAITING_DECISION:
+            return f"Decision needed: roll back {name}?"
+        case Phase.OPEN if awaits_answer(incident) and incident.status.action == Action.ROLLBACK:
+            return f"Alert on {name}: not sure enough to roll it back alone"
+        case Phase.OPEN if awaits_answer(incident):
+            return f"Alert on {name}: nothing is done unless somebody decides"
+        case Phase.OPEN | Phase.CLOSED:
+            return f"Alert on {name}"
+        case Phase.ROLLING_BACK:
+            return f"Rolling back {name}"
+        case Phase.VERIFYING:
+            return f"Rolled back {name}: waiting for the proof"
+        case Phase.SETTLING:
+            return f"Rolled back {name}: settling"
+        case _:
+            assert_never(incident.status.phase)
+
+
+def _describe_outcome(outcome: Outcome, name: str) -> str:
+    match outcome:
+        case Outcome.ROLLED_BACK:
+            return f"Rolled back {name}: traffic and recovery are proven"
+        case Outcome.RECOVERY_UNKNOWN:
+            return f"Rolled back {name}, but recovery can't be measured"
+        case Outcome.NOT_RECOVERED:
+            return f"Rolled back {name}, but it has not recovered"
+        case Outcome.TRAFFIC_NOT_PROVEN:
+            return f"Rolled back {name}, but its traffic is not proven"
+        case Outcome.ROLLBACK_FAILED:
+            return f"Rollback of {name} failed"
+        case Outcome.DECLINED:
+            return f"Left as it is: {name}"
+        case Outcome.EXPIRED:
+            return f"Nobody decided in time about {name}"
+        case Outcome.TOLD:
+            return f"Over: the alert on {name}"
+        case Outcome.RECOVERED:
+            return f"Recovered without a rollback: {name}"
+        case Outcome.SUPERSEDED:
+            return f"Overtaken by another change: {name}"
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,236 @@
+"""The one Slack message of an incident, rendered anew from its record each time. Pure; used by notify.
+
+The same incident always gives the same message, within Block Kit's limits whatever the record holds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from responder.actions.messages import FAILURES, SlackMessage, awaits_answer, headline
+from responder.actions.messages_blocks import (
+    Block,
+    button,
+    code,
+    confirmation,
+    context,
+    cut,
+    escape,
+    header,
+    instant,
+    section,
+)
+from responder.incidents.decision import Choice
+from responder.incidents.model import AlertEntry, Incident, VerdictEntry
+from responder.incidents.phases import GOOD_OUTCOMES, Outcome
+from responder.rules.model import Metric, RuleFile, Unit
+from responder.rules.quantities import format_duration
+from responder.verdicts import Result
+from responder.workloads.ledger import RevisionRef
+
+DECIDE_BLOCK = "responder.decide"
+ACTION_IDS = {Choice.ROLLBACK: "responder.rollback", Choice.LEAVE: "responder.leave"}
+
+# Who decided, where it was a Slack user: interactions.py writes it so.
+_SLACK_USER = re.compile(r"slack:([UW][A-Z0-9]+)")
+_STEPS = (
+    ("began", "onset_at"),
+    ("alert", "alerted_at"),
+    ("received", "received_at"),
+    ("decided", "decided_at"),
+    ("patched", "patched_at"),
+    ("traffic proven", "traffic_proven_at"),
+    ("recovered", "recovered_at"),
+    ("closed", "closed_at"),
+)
+
+
+def render_slack(incident: Incident, file: RuleFile | None, page_trouble: str | None = None) -> SlackMessage:
+    """The message about an incident as it stands.
+
+    `page_trouble` says why somebody who should have been paged was not.
+    """
+    top = headline(incident)
+    blocks = [header(_mark(incident) + top), *_sections(incident, file, page_trouble)]
+    if awaits_answer(incident):
+        blocks.append(_buttons(incident))
+    blocks.append(context([f"`kubectl -n {incident.key.namespace} get incident {incident.name} -o yaml`"]))
+    reason = incident.status.message or incident.status.reason
+    # The text becomes a phone's notification; blocks are what Slack shows.
+    return SlackMessage(f"{escape(top)}: {escape(reason)}", tuple(blocks))
+
+
+def _mark(incident: Incident) -> str:
+    status = incident.status
+    if status.outcome in FAILURES:
+        return ":rotating_light: "
+    if status.outcome in GOOD_OUTCOMES:
+        return ":white_check_mark: "
+    return ":warning: " if awaits_answer(incident) or status.outcome is Outcome.EXPIRED else ""
+
+
+def _sections(incident: Incident, file: RuleFile | None, page_trouble: str | None) -> Iterator[Block]:
+    status = incident.status
+    titled = (
+        ("What happened" if status.outcome else "Now", list(_reason_lines(incident))),
+        ("Alerts", list(_alert_lines(incident))),
+        ("Measured", list(_measured_lines(incident, file))),
+        ("Revisions", list(_revision_lines(incident))),
+        ("Checks that did not pass", list(_verdict_lines(incident))),
+        ("Decision", list(_ask_lines(incident))),
+        ("Page", list(_page_lines(incident, page_trouble))),
+        ("Steps", list(_step_lines(incident))),
+    )
+    return (section(title, lines) for title, lines in titled if lines)
+
+
+def _reason_lines(incident: Incident) -> Iterator[str]:
+    status = incident.status
+    yield f"{code(status.reason)} {escape(status.message)}".rstrip()
+    if status.rollback is not None:
+        how = "automatically" if status.rollback.automatic else f"decided by {_person(status.rollback.by)}"
+        yield f"Attempt {status.rollback.attempt}, {how}: {status.rollback.state.lower()}"
+
+
+def _person(by: str) -> str:
+    user = _SLACK_USER.match(by)
+    return f"<@{user[1]}>" if user else escape(by, 100)
+
+
+def _alert_lines(incident: Incident) -> Iterator[str]:
+    def by_age(alert: AlertEntry) -> tuple[bool, datetime, str]:
+        return (not alert.firing, alert.starts_at, alert.labels.get("alertname", ""))
+
+    if incident.status.rule:
+        yield f"Rule {code(incident.status.rule)}"
+    for alert in sorted(incident.spec.alerts.values(), key=by_age):
+        name = alert.labels.get("alertname") or "an alert without a name"
+        said = alert.annotations.get("summary") or alert.annotations.get("description") or ""
+        if alert.ends_at is None or alert.firing:
+            when = f"fires since {instant(alert.starts_at)}"
+        else:
+            when = f"fired from {instant(alert.starts_at)} to {instant(alert.ends_at)}"
+        yield f"• {code(name)} {when}{': ' if said else ''}{escape(said, 300)}"
+
+
+def _measured_lines(incident: Incident, file: RuleFile | None) -> Iterator[str]:
+    """The numbers against the thresholds: evidence "<metric>" beside "<metric>_threshold"."""
+    metrics = {} if file is None else file.metrics
+    for verdict in incident.status.verdicts:
+        for name, metric in metrics.items():
+            value = verdict.evidence.get(name)
+            threshold = verdict.evidence.get(f"{name}_threshold")
+            if value is not None and threshold is not None:
+                yield _measured_line(metric, value, threshold, verdict)
+
+
+def _measured_line(metric: Metric, value: str, threshold: str, verdict: VerdictEntry) -> str:
+    limit = _number(threshold, metric.unit)
+    line = f"{code(metric.name)} {_number(value, metric.unit)}, threshold {limit}"
+    samples = verdict.evidence.get(f"{metric.name}_samples")
+    over = verdict.evidence.get(f"{metric.name}_range") or format_duration(metric.range)
+    return line + (f" ({escape(samples, 20)} samples in {escape(over, 20)})" if samples else "")
+
+
+def _number(text: str, unit: Unit) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return "unknown" if text == "None" else escape(text, 30)
+    if unit is Unit.RATIO:
+        return f"{value * 100:.4g}%"
+    return f"{value:.4g} s" if unit is Unit.SECONDS else f"{value:.6g}"
+
+
+def _revision_lines(incident: Incident) -> Iterator[str]:
+    source = incident.status.rollback or incident.status
+    if source.bad is not None:
+        yield f"From {_revision(source.bad)}"
+    if source.target is not None:
+        yield f"To {_revision(source.target)}"
+
+
+def _revision(ref: RevisionRef) -> str:
+    number = f"revision {ref.revision}" if ref.revision is not None else "an unnumbered revision"
+    images = ", ".join(code(image) for image in ref.images[:3])
+    more = f" and {len(ref.images) - 3} more" if len(ref.images) > 3 else ""
+    cause = f" ({escape(ref.change_cause, 200)})" if ref.change_cause else ""
+    return f"{number} {code(ref.replica_set)} {images}{more}{cause}"
+
+
+def _verdict_lines(incident: Incident) -> Iterator[str]:
+    words = {Result.FAILED: "failed", Result.UNKNOWN: "can't tell"}
+    ask = incident.status.ask if awaits_answer(incident) else None
+    for verdict in incident.status.verdicts:
+        if verdict.result is not Result.PASSED:
+            final = ask is not None and not _overridable(incident, verdict)
+            note = " _Nobody can overrule this._" if final else ""
+            yield f"• {code(verdict.check)} {words[verdict.result]}: {escape(verdict.message)}{note}"
+
+
+def _overridable(incident: Incident, verdict: VerdictEntry) -> bool:
+    ask = incident.status.ask
+    return ask is not None and f"{verdict.check}/{verdict.reason}" in ask.overridable
+
+
+def _can_roll_back(incident: Incident) -> bool:
+    """False where a click could only be refused."""
+    status = incident.status
+    return status.target is not None and all(
+        verdict.result is Result.PASSED or _overridable(incident, verdict) for verdict in status.verdicts
+    )
+
+
+def _ask_lines(incident: Incident) -> Iterator[str]:
+    ask = incident.status.ask
+    if ask is None or not awaits_answer(incident):
+        return
+    yield f"{code(ask.reason)} Decide until {instant(ask.expires_at)}."
+    if not _can_roll_back(incident):
+        yield "A rollback is not possible as things stand: see above."
+
+
+def _page_lines(incident: Incident, page_trouble: str | None) -> Iterator[str]:
+    if incident.status.page is not None:
+        yield f"{code(incident.status.page.reason)} {escape(incident.status.page.message)}"
+    if page_trouble is not None:
+        yield f"*Nobody was paged:* {escape(page_trouble)}"
+
+
+def _step_lines(incident: Incident) -> Iterator[str]:
+    for name, field in _STEPS:
+        at: datetime | None = getattr(incident.status.times, field)
+        if at is not None:
+            yield f"{name}: {instant(at)}"
+
+
+def _buttons(incident: Incident) -> Block:
+    leave = button("Leave it", ACTION_IDS[Choice.LEAVE], _value(incident, Choice.LEAVE))
+    elements = [_rollback_button(incident), leave] if _can_roll_back(incident) else [leave]
+    return {"type": "actions", "block_id": DECIDE_BLOCK, "elements": elements}
+
+
+def _rollback_button(incident: Incident) -> Block:
+    target = incident.status.target
+    assert target is not None  # _can_roll_back said so
+    image = f" ({target.images[0]})" if target.images else ""
+    question = f"Roll {incident.key} back to {target.replica_set}{image}?"
+    dialog = confirmation("Roll back?", cut(question, 300), "Roll back", "Cancel")
+    return button("Roll back", ACTION_IDS[Choice.ROLLBACK], _value(incident, Choice.ROLLBACK), confirm=dialog)
+
+
+def _value(incident: Incident, choice: Choice) -> str:
+    """What a click brings back: which question it answers, and how."""
+    ask = incident.status.ask
+    assert ask is not None  # buttons are shown only while something is asked
+    said = {
+        "namespace": incident.metadata.namespace,
+        "incident": incident.name,
+        "uid": incident.metadata.uid,
+        "digest": ask.digest,
+        "choice": choice.value,
+    }
+    return json.dumps(said, sort_keys=True, separators=(",", ":"))
