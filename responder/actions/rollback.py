@@ -59,7 +59,8 @@ Patch = tuple[Deployment, list[Operation]]
 async def roll_back(kubernetes: Kubernetes, attempt: Attempt, history: History | None = None) -> Result:
     """Send the attempt's patch, or recognise that it was applied before.
 
-    `history` is what was read for the judgement, for the first try only: a repeated one reads anew. Raises Temporary when the server can't be asked or the answer was lost and nothing shows the effect:
+    `history` is what was read for the judgement, for the first try only: a repeated one reads anew.
+    Raises Temporary when the server can't be asked, or when the answer was lost and nothing shows the effect:
     call again, the preconditions make that safe.
     """
     world = _plan(attempt, history or await _read(kubernetes, attempt.key))

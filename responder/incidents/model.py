@@ -43,7 +43,6 @@ class AlertEntry(Record):
     starts_at: datetime
     ends_at: datetime | None = None
     generator_url: str = ""
-    received_at: datetime
 
     @property
     def firing(self) -> bool:
@@ -180,6 +179,8 @@ class Status(Record):
 
     phase: Phase = Phase.OPEN
     outcome: Outcome | None = None
+    # The name of the incident that goes on where this one ended: its condition or alerts outlived it.
+    followed_by: str | None = None
     reason: str = "Received"
     message: str = ""
     rule: str | None = None
@@ -202,6 +203,7 @@ class IncidentSpec(Record):
 
     workload: WorkloadRef
     sequence: int
+    received_at: datetime
     alerts: dict[str, AlertEntry] = Field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ Every write is idempotent or carries the resourceVersion it was judged on. Calle
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from responder.clients.kubernetes import AlreadyExists, Conflict, Kubernetes, NotFound, Object, paths
 from responder.errors import Temporary
@@ -44,7 +45,9 @@ class IncidentStore:
         listed = await self._kubernetes.list(paths.incidents(None), label_selector=f"{OPEN_LABEL}=true")
         return [parse_incident(item) for item in listed.items]
 
-    async def open(self, key: WorkloadKey, sequence: int, alerts: Mapping[str, AlertEntry]) -> Incident:
+    async def open(
+        self, key: WorkloadKey, sequence: int, alerts: Mapping[str, AlertEntry], received_at: datetime
+    ) -> Incident:
         """Create the workload's incident of that number with these alerts. Raises AlreadyExists."""
         body = {
             "apiVersion": API_VERSION,
@@ -57,6 +60,7 @@ class IncidentStore:
             "spec": {
                 "workload": {"kind": key.kind, "name": key.name},
                 "sequence": sequence,
+                "receivedAt": received_at.isoformat(),
                 "alerts": _dump_alerts(alerts),
             },
         }

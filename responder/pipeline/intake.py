@@ -1,0 +1,192 @@
+"""Taking alerts in: each is on an incident, durably, before the sender hears yes. Judges nothing.
+
+Called by web for each delivery and by reconcile for what a delivery did not bring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from responder.alerts.model import Alert
+from responder.clients.kubernetes import AlreadyExists, NotFound
+from responder.clock import Clock
+from responder.errors import Temporary
+from responder.incidents.model import AlertEntry, Incident
+from responder.incidents.phases import Phase
+from responder.incidents.record import WorkloadRecordSpec, is_new_instance
+from responder.incidents.store import IncidentStore
+from responder.rules.model import RuleSet
+from responder.tasks import together
+from responder.workloads.key import WorkloadKey, parse_workload_labels
+
+log = structlog.get_logger(__name__)
+
+# The pseudo workload, in the responder's own namespace, of alerts that no rule file covers.
+UNATTRIBUTED = "Unattributed"
+
+_ATTEMPTS = 6
+# Deliveries under way at once; one beyond is answered 503 and comes again.
+_MOST_DELIVERIES = 64
+_MOST_LABELS = 64
+_MOST_TEXT = 1024
+
+
+class IntakeUnavailable(Temporary):
+    """The alerts could not be written down: the sender has to try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a delivery's alerts: written to an incident, or instances an incident took before."""
+
+    accepted: int
+    held: int
+
+
+class Intake:
+    """Writes alerts to incidents. `wake` is called with every incident that was written to."""
+
+    def __init__(
+        self,
+        store: IncidentStore,
+        rules: Callable[[], RuleSet],
+        clock: Clock,
+        home: str,
+        wake: Callable[[Incident], None],
+        is_open: Callable[[WorkloadKey, int], bool],
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+        self._home = home
+        self._wake = wake
+        self._is_open = is_open
+        self._locks: defaultdict[WorkloadKey, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._under_way = 0
+
+    async def receive(self, alerts: Iterable[Alert]) -> Receipt:
+        """Return once every alert is on an incident or known to be held. Raises IntakeUnavailable."""
+        if self._under_way >= _MOST_DELIVERIES:
+            raise IntakeUnavailable(f"{_MOST_DELIVERIES} deliveries are being written already.", 5)
+        self._under_way += 1
+        try:
+            by_workload: defaultdict[WorkloadKey, list[Alert]] = defaultdict(list)
+            for alert in alerts:
+                by_workload[self.attribute(alert)].append(alert)
+            async with together() as group:
+                tasks = [group.create_task(self._take(key, found)) for key, found in by_workload.items()]
+            receipts = [task.result() for task in tasks]
+        finally:
+            self._under_way -= 1
+        return Receipt(sum(r.accepted for r in receipts), sum(r.held for r in receipts))
+
+    def attribute(self, alert: Alert) -> WorkloadKey:
+        """The workload an alert is about, or the pseudo workload where no rule speaks of it."""
+        key = parse_workload_labels(alert.labels)
+        if key is not None and self._rules().match(alert.labels):
+            return key
+        return WorkloadKey(self._home, UNATTRIBUTED, "alerts")
+
+    async def _take(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
+        async with self._locks[key]:
+            try:
+                return await self._write(key, alerts)
+            except NotFound as error:
+                # A rule may name a namespace that is gone: then nobody but a person can tell what to do.
+                if error.resource_missing or key.kind == UNATTRIBUTED:
+                    raise IntakeUnavailable(str(error)) from error
+                log.warning("namespace_missing", workload=str(key), error=str(error))
+            home = WorkloadKey(self._home, UNATTRIBUTED, "alerts")
+        return await self._take(home, alerts)
+
+    async def _write(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
+        """Write to the workload's open incident, or open one for instances that none took yet."""
+        record = (await self._store.ensure_record(key)).spec
+        sequence = record.next_sequence
+        held: list[Alert] = []
+        for _ in range(_ATTEMPTS):
+            incident = await self._write_to(key, sequence, alerts)
+            if incident is None:
+                alerts, old = _split(alerts, record)
+                held += old
+                if not alerts:
+                    break
+                incident = await self._open(key, sequence, alerts)
+                if incident is None:
+                    continue
+            if incident.phase is not Phase.CLOSED:
+                self._wake(incident)
+                break
+            # It closed while this was on its way: what it did not take belongs to the next one.
+            record = (await self._store.ensure_record(key)).spec
+            sequence = max(incident.spec.sequence + 1, record.next_sequence)
+            alerts, old = _split(alerts, record)
+            held += old
+            if not alerts:
+                break
+        else:
+            raise IntakeUnavailable(f"The incidents of {key} kept changing while alerts were written.")
+        await self._note(key, held, record)
+        return Receipt(accepted=len(alerts), held=len(held))
+
+    async def _write_to(self, key: WorkloadKey, sequence: int, alerts: list[Alert]) -> Incident | None:
+        """Write to the incident when one is known to be open; otherwise opening is the shorter way."""
+        if not self._is_open(key, sequence):
+            return None
+        return await self._store.write_alerts(key, sequence, _entries(alerts))
+
+    async def _open(self, key: WorkloadKey, sequence: int, alerts: list[Alert]) -> Incident | None:
+        """Open the incident of that number, or write to the one that is there; None when it went meanwhile."""
+        entries = _entries(alerts)
+        try:
+            incident = await self._store.open(key, sequence, entries, self._clock.now())
+        except AlreadyExists:
+            return await self._store.write_alerts(key, sequence, entries)
+        log.info("incident_opened", incident=incident.name, workload=str(key), alerts=len(alerts))
+        return incident
+
+    async def _note(self, key: WorkloadKey, held: list[Alert], record: WorkloadRecordSpec) -> None:
+        """Remember the end of an instance that is held, so that the next firing counts as a new one."""
+        ended = {alert.fingerprint: alert for alert in held if not alert.firing}
+        if ended.keys() & record.held.keys():
+            await self._store.update_record(key, lambda spec: _with_ends(spec, ended))
+
+
+def _with_ends(spec: WorkloadRecordSpec, ended: Mapping[str, Alert]) -> WorkloadRecordSpec:
+    held = {
+        fingerprint: entry.model_copy(update={"ends_at": ended[fingerprint].ends_at})
+        if fingerprint in ended
+        else entry
+        for fingerprint, entry in spec.held.items()
+    }
+    return spec.model_copy(update={"held": held})
+
+
+def _split(alerts: list[Alert], record: WorkloadRecordSpec) -> tuple[list[Alert], list[Alert]]:
+    """Instances that need an incident, and those that an earlier one took or that have ended."""
+    fresh = [alert for alert in alerts if is_new_instance(alert, record.held.get(alert.fingerprint))]
+    return fresh, [alert for alert in alerts if alert not in fresh]
+
+
+def _entries(alerts: list[Alert]) -> dict[str, AlertEntry]:
+    return {alert.fingerprint: _entry(alert) for alert in alerts}
+
+
+def _entry(alert: Alert) -> AlertEntry:
+    return AlertEntry(
+        labels=_bounded(alert.labels),
+        annotations=_bounded(alert.annotations),
+        starts_at=alert.starts_at,
+        ends_at=alert.ends_at,
+        generator_url=alert.generator_url[:_MOST_TEXT],
+    )
+
+
+def _bounded(texts: Mapping[str, str]) -> dict[str, str]:
+    """At most so many entries of at most so many characters: an incident has to fit into etcd."""
+    return {key: value[:_MOST_TEXT] for key, value in list(texts.items())[:_MOST_LABELS]}
