@@ -55,11 +55,11 @@ class _Api:
             _flag(query.get("inhibited", "true"), "inhibited")
         except (ValueError, re.error) as error:
             return _error(400, str(error))
-        route = self._server.route
-        if not receiver.fullmatch(route.receiver.name):
-            return web.json_response([])
-        alerts = [one for one in self._server.alerts() if match_all(matchers, one.labels)]
-        answers = [self._alert(alert) for alert in alerts if route.matches(alert.labels)]
+        answers = [
+            self._alert(alert)
+            for alert in self._server.alerts()
+            if match_all(matchers, alert.labels) and receiver.fullmatch(self._server.receiver_of(alert))
+        ]
         return web.json_response(
             [
                 answer
@@ -74,7 +74,7 @@ class _Api:
             "annotations": alert.annotations,
             "endsAt": rfc3339(alert.ends_at),
             "fingerprint": alert.fingerprint,
-            "receivers": [{"name": self._server.route.receiver.name}],
+            "receivers": [{"name": self._server.receiver_of(alert)}],
             "startsAt": rfc3339(alert.starts_at),
             "status": {
                 "inhibitedBy": [],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import timedelta
 
 import aiohttp
 
@@ -20,8 +21,14 @@ from responder.sandbox.alertmanager.webhook import post_until_taken, render_payl
 from responder.sandbox.outage import Outage
 from responder.sandbox.prometheus.labels import Labels
 
+DEFAULT_RECEIVER = "default"
+"""Where alerts go that the route does not want; it tells nobody."""
+
 MAINTENANCE_SECONDS = 30.0
 """How often empty groups are removed. Source: Alertmanager 0.25 dispatch/dispatch.go."""
+
+RESOLVED_KEPT = timedelta(minutes=30)
+"""How long a resolved alert is remembered. Source: Alertmanager --alerts.gc-interval."""
 
 MAX_ALERTS = 10_000
 MAX_GROUPS = 1_000
@@ -67,6 +74,10 @@ class Alertmanager:
             if self.route.matches(alert.labels):
                 self._group_of(alert).insert(alert)
 
+    def receiver_of(self, alert: Alert) -> str:
+        """The name of the receiver that the alert is routed to."""
+        return self.route.receiver.name if self.route.matches(alert.labels) else DEFAULT_RECEIVER
+
     def alerts(self) -> list[Alert]:
         """The alerts whose end has not come, by fingerprint."""
         now = self.clock.now()
@@ -88,7 +99,9 @@ class Alertmanager:
 
     async def run(self) -> None:
         """Notify until cancelled."""
-        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
+        # No timeout of its own: the flush sets the limit.
+        endless = aiohttp.ClientTimeout(total=None)
+        async with aiohttp.ClientSession(timeout=endless) as session, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._maintain())
             while True:
                 await self._wanted.wait()
@@ -120,6 +133,8 @@ class Alertmanager:
             return False
         now, receiver = self.clock.now(), self.route.receiver
         audible = [alert for alert in alerts if not self.silences.muting(alert.labels, now)]
+        if not audible:
+            return True
         firing = frozenset(alert.fingerprint for alert in audible if not alert.resolved_at(now))
         resolved = frozenset(alert.fingerprint for alert in audible if alert.resolved_at(now))
         if not is_due(self._log.get(group.key), self.route, firing=firing, resolved=resolved, now=now):
@@ -158,10 +173,10 @@ class Alertmanager:
                 if task := self._runs.pop(labels, None):
                     task.cancel()
             now = self.clock.now()
-            grouped = {fp for group in self._groups.values() for fp in group.fingerprints}
-            for fp in [
-                fp for fp, alert in self._alerts.items() if alert.resolved_at(now) and fp not in grouped
-            ]:
-                del self._alerts[fp]
+            self._alerts = {
+                fingerprint: alert
+                for fingerprint, alert in self._alerts.items()
+                if not alert.resolved_at(now - RESOLVED_KEPT)
+            }
             forgotten = now - 2 * self.route.repeat_interval
             self._log = {key: entry for key, entry in self._log.items() if entry.at >= forgotten}
