@@ -38,9 +38,9 @@ def hold_window(template: Template, min_ready_seconds: int, wish: timedelta | No
 def note_probes(window: HoldWindow) -> Verdict:
     """What Ready means for this workload."""
     if window.probed:
-        return passed("readiness", "ReadinessProbed", "ready means that a readiness probe succeeded")
-    message = "no container has a readiness probe, so ready meant only that the containers had started"
-    return passed("readiness", "NoReadinessProbe", message)
+        return passed("ReadinessProbed", "ReadinessProbed", "Ready means that a readiness probe succeeded.")
+    message = "No container has a readiness probe, so ready meant only that the containers had started."
+    return passed("ReadinessProbed", "NoReadinessProbe", message)
 
 
 def _containers(template: Template) -> list[dict[str, Any]]:

@@ -21,7 +21,6 @@ from responder.verification.signature import Kind, Signature, sign
 from responder.verification.snapshot import Snapshot, gather_snapshot
 from responder.verification.traffic import SUPERSEDED, assess_traffic
 from responder.verification.window import Window
-from responder.verification.wording import join_some
 
 Report = Callable[[tuple[Verdict, ...]], None]
 
@@ -29,6 +28,8 @@ Report = Callable[[tuple[Verdict, ...]], None]
 _LEAST_PAUSE_SECONDS = 0.3
 # Looks go on without events too, as a watch can be silent for longer than it should.
 _LONGEST_PAUSE_SECONDS = 5.0
+# One cause shows in many checks; the first few tell a person enough.
+_SHOWN_MESSAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class _Prover:
         if self._error is not None:
             return self._end(Result.UNKNOWN, "TrafficUnknown", str(self._error))
         if not self._verdicts:
-            message = "the deadline came before the first look at the cluster was over"
+            message = "The deadline came before the first look at the cluster was over."
             return self._end(Result.UNKNOWN, "TrafficUnknown", message)
         result = overall(self._verdicts)
         if result is Result.PASSED:
@@ -134,7 +135,7 @@ class _Prover:
             return None
         self._error = None
         if snapshot is None:
-            return self._end(Result.FAILED, SUPERSEDED, f"{self._claim.key} is gone")
+            return self._end(Result.FAILED, SUPERSEDED, f"The {self._claim.key} is gone.")
         signature = self._signature = sign(snapshot, self._claim)
         length = self._judge(snapshot)
         superseded = next((verdict for verdict in self._verdicts if verdict.reason == SUPERSEDED), None)
@@ -148,7 +149,7 @@ class _Prover:
             return None
         if not self._window.holds(signature, length, began_at=began_at, now=self._clock.now()):
             return None
-        return self._end(Result.PASSED, "TrafficProven", "the target revision serves all traffic")
+        return self._end(Result.PASSED, "TrafficProven", "The target revision serves all traffic")
 
     def _judge(self, snapshot: Snapshot) -> timedelta:
         """Judge and report a look; the length of the hold window that follows from it."""
@@ -165,7 +166,7 @@ class _Prover:
         if result is not Result.PASSED or since is None:
             return TrafficProof(result, reason, message, self._verdicts)
         held_seconds = (now - since).total_seconds()
-        message += f", and did so for {held_seconds:.0f} s without a change"
+        message += f", and did so for {held_seconds:.0f} s without a change."
         return TrafficProof(result, reason, message, self._verdicts, now, since, held_seconds)
 
     async def _pause(self) -> None:
@@ -192,7 +193,7 @@ class _Prover:
                         self._listed.add(kind)
                         self._wake.set()
                     case Gap():
-                        self._disturb(f"the watch on {kind}s was interrupted: {observation.reason}")
+                        self._disturb(f"The watch on {kind}s was interrupted: {observation.reason}.")
                     case Changed():
                         self._weigh(kind, observation)
                     case _:
@@ -202,7 +203,7 @@ class _Prover:
         known = self._signature
         if known is None or known.changed_by(kind, change.object, deleted=change.type == "DELETED"):
             name = (change.object.get("metadata") or {}).get("name", "")
-            self._disturb(f"{kind} {name} changed")
+            self._disturb(f"{kind} {name} changed.")
         elif kind == "Deployment":
             # Its template or an observed generation may have changed, which no window depends on.
             self._wake.set()
@@ -215,7 +216,7 @@ class _Prover:
 
 def _describe_open(verdicts: tuple[Verdict, ...]) -> str:
     """What has not passed."""
-    return join_some((verdict.message for verdict in verdicts if not verdict.passed), "; ")
+    return " ".join([verdict.message for verdict in verdicts if not verdict.passed][:_SHOWN_MESSAGES])
 
 
 _COLLECTIONS: dict[Kind, Callable[[str | None], str]] = {

@@ -22,8 +22,8 @@ def assess_services(snapshot: Snapshot, claim: Claim) -> tuple[Verdict, ...]:
     found = {service.name for service in services}
     missing = tuple(_missing(name) for name in claim.services if name not in found)
     if not services and not missing:
-        message = "no Service selects the workload, so nothing shows where its traffic goes"
-        return (unknown("services", "NoService", message),)
+        message = "No Service selects the workload, so nothing shows where its traffic goes."
+        return (unknown("ServicesKnown", "NoService", message),)
     judged = tuple(verdict for service in services for verdict in _assess_service(service, snapshot, claim))
     return (*missing, check_foreign_pods(services, snapshot, claim), *judged)
 
@@ -68,20 +68,24 @@ def check_foreign_pods(services: Iterable[Service], snapshot: Snapshot, claim: C
     }
     if foreign:
         text = join_some(f"{pod} (by Service {service})" for pod, service in sorted(foreign.items()))
-        message = f"Services select ready pods that are not the target's: {text}"
-        return failed("selected-pods", "ForeignPodSelected", message, pods=len(foreign))
-    return passed("selected-pods", "OnlyTargetSelected", "the Services select no ready pod of anything else")
+        message = f"Services select ready pods that are not the target's: {text}."
+        return failed("OnlyTargetSelected", "ForeignPodSelected", message, pods=len(foreign))
+    return passed(
+        "OnlyTargetSelected", "OnlyTargetSelected", "The Services select no ready pod of anything else."
+    )
 
 
 def _missing(name: str) -> Verdict:
-    message = f"the rule file names the Service {name}, which does not exist; correct the rule or the Service"
-    return failed(f"service {name}", "ServiceMissing", message)
+    message = (
+        f"The rule file names the Service {name}, which does not exist; correct the rule or the Service."
+    )
+    return failed(f"Service/{name}", "ServiceMissing", message)
 
 
 def _assess_service(service: Service, snapshot: Snapshot, claim: Claim) -> tuple[Verdict, ...]:
     if service.spec.get("type") == "ExternalName":
-        message = f"Service {service.name} is a DNS name for elsewhere: nothing shows where its traffic goes"
-        return (unknown(f"service {service.name}", "ExternalNameService", message),)
+        message = f"Service {service.name} is a DNS name for elsewhere: nothing shows where its traffic goes."
+        return (unknown(f"Service/{service.name}", "ExternalNameService", message),)
     endpoints: dict[str, list[Endpoint]] = {}
     for each in snapshot.slices:
         if each.service == service.name:
@@ -96,22 +100,22 @@ def check_endpoints(
     service: Service, family: str, endpoints: list[Endpoint] | None, snapshot: Snapshot, claim: Claim
 ) -> Verdict:
     """The endpoints of one IP family, over all its slices, are the target's ready pods and no other pod's."""
-    check, where = f"service {service.name} {family}", f"Service {service.name} ({family})"
+    check, where = f"Service/{service.name}/{family}", f"Service {service.name} ({family})"
     if endpoints is None:
-        return failed(check, "SlicesMissing", f"{where} has no EndpointSlice")
+        return failed(check, "SlicesMissing", f"{where} has no EndpointSlice.")
     nameless = [endpoint.address for endpoint in endpoints if endpoint.pod_uid is None]
     if nameless:
-        message = f"{where} has endpoints that name no pod: {join_some(nameless)}"
+        message = f"{where} has endpoints that name no pod: {join_some(nameless)}."
         return failed(check, "UnattributableEndpoint", message, endpoints=len(nameless))
     expected = {pod.uid for pod in ready_target_pods(snapshot, claim)}
     outsiders = [endpoint for endpoint in endpoints if _carries_other_traffic(endpoint, expected)]
     if outsiders:
         described = join_some(_describe(endpoint, snapshot) for endpoint in outsiders)
-        message = f"{where} may send traffic to pods that are not the target's: {described}"
+        message = f"{where} may send traffic to pods that are not the target's: {described}."
         return failed(check, "OtherEndpointServing", message, endpoints=len(outsiders))
     if family not in service.ip_families and not endpoints:
         return passed(
-            check, "FamilyUnused", f"{where} has no endpoint, and the Service does not use {family}"
+            check, "FamilyUnused", f"{where} has no endpoint, and the Service does not use {family}."
         )
     return _compare(check, where, endpoints, expected, snapshot.deployment.replicas)
 
@@ -123,17 +127,17 @@ def _compare(check: str, where: str, endpoints: list[Endpoint], expected: set[st
     ready = {str(endpoint.pod_uid) for endpoint in endpoints} - not_ready
     evidence = {"ready": len(ready), "targetPods": len(expected), "wanted": wanted}
     if wanted == 0:
-        return unknown(check, "ZeroReplicas", f"{where} has nothing to send traffic to", **evidence)
+        return unknown(check, "ZeroReplicas", f"{where} has nothing to send traffic to.", **evidence)
     if not ready:
-        return failed(check, "NoReadyEndpoint", f"{where} has no ready endpoint", **evidence)
+        return failed(check, "NoReadyEndpoint", f"{where} has no ready endpoint.", **evidence)
     if ready != expected or len(ready) != wanted:
         message = (
             f"{where} has {len(ready & expected)} of the target's {len(expected)} ready pods"
-            f" as ready endpoints, where {wanted} are wanted"
+            f" as ready endpoints, where {wanted} are wanted."
         )
         return failed(check, "EndpointsIncomplete", message, **evidence)
     return passed(
-        check, "TargetServesAll", f"{where}: all {wanted} ready endpoints are the target's", **evidence
+        check, "TargetServesAll", f"{where}: all {wanted} ready endpoints are the target's.", **evidence
     )
 
 

@@ -16,7 +16,6 @@ from responder.workloads.templates import same_template
 from responder.workloads.views import REVISION, Deployment, Pod, ReplicaSet
 
 SUPERSEDED = "Superseded"
-PAUSED = "Paused"
 
 
 def assess_traffic(snapshot: Snapshot, claim: Claim) -> tuple[Verdict, ...]:
@@ -43,54 +42,65 @@ def assess_traffic(snapshot: Snapshot, claim: Claim) -> tuple[Verdict, ...]:
 def check_identity(deployment: Deployment, claim: Claim) -> Verdict:
     """It is still the Deployment that was rolled back, not one deleted or made anew."""
     if deployment.uid != claim.deployment_uid:
-        message = f"{claim.key} was deleted and made anew since the rollback"
-        return failed("identity", SUPERSEDED, message, uid=deployment.uid, expected=claim.deployment_uid)
+        message = f"The {claim.key} was deleted and made anew since the rollback."
+        return failed(
+            "SameDeployment", SUPERSEDED, message, uid=deployment.uid, expected=claim.deployment_uid
+        )
     if deployment.terminating:
-        return failed("identity", SUPERSEDED, f"{claim.key} is being deleted", uid=deployment.uid)
-    return passed("identity", "SameDeployment", f"{claim.key} is the one rolled back", uid=deployment.uid)
+        return failed("SameDeployment", SUPERSEDED, f"The {claim.key} is being deleted.", uid=deployment.uid)
+    return passed(
+        "SameDeployment", "SameDeployment", f"The {claim.key} is the one rolled back.", uid=deployment.uid
+    )
 
 
 def check_template(deployment: Deployment, claim: Claim) -> Verdict:
     """Its template is still the one that was restored. Generations don't tell: autoscalers raise them."""
     if not same_template(deployment.template, claim.template):
-        message = f"somebody changed the pod template of {claim.key} after the rollback"
-        return failed("template", SUPERSEDED, message, generation=deployment.generation)
-    return passed("template", "TemplateRestored", "the pod template is the restored one")
+        message = f"Somebody changed the pod template of {claim.key} after the rollback."
+        return failed("TemplateRestored", SUPERSEDED, message, generation=deployment.generation)
+    return passed("TemplateRestored", "TemplateRestored", "The pod template is the restored one.")
 
 
 def check_settled(snapshot: Snapshot) -> Verdict:
     """The Deployment did not change while everything else was read."""
     before, after = snapshot.before.resource_version, snapshot.after.resource_version
     if not snapshot.settled:
-        message = "the Deployment changed while it was looked at"
-        return unknown("settled", "Unsettled", message, before=before, after=after)
-    return passed("settled", "Settled", "the Deployment stood still during the look", version=after)
+        message = "The Deployment changed while it was looked at."
+        return unknown("Settled", "Unsettled", message, before=before, after=after)
+    return passed("Settled", "Settled", "The Deployment stood still during the look.", version=after)
 
 
 def check_paused(deployment: Deployment) -> Verdict:
     """A paused Deployment does not roll out, whatever its counts say."""
     if deployment.paused:
-        message = f"Deployment {deployment.name} is paused, so its rollout stands still: resume it"
-        return failed("paused", PAUSED, message)
-    return passed("paused", "NotPaused", "the Deployment is not paused")
+        message = f"Deployment {deployment.name} is paused, so its rollout stands still: resume it."
+        return failed("NotPaused", "Paused", message)
+    return passed("NotPaused", "NotPaused", "The Deployment is not paused.")
 
 
 def check_replicas(deployment: Deployment) -> Verdict:
     """Some replicas are wanted: with none, every count is right and nothing serves."""
     if deployment.replicas == 0:
-        message = f"Deployment {deployment.name} is scaled to zero: nothing serves, so nothing is proven"
-        return unknown("replicas", "ZeroReplicas", message, replicas=0)
-    return passed("replicas", "ReplicasWanted", f"{deployment.replicas} wanted", replicas=deployment.replicas)
+        message = f"Deployment {deployment.name} is scaled to zero: nothing serves, so nothing is proven."
+        return unknown("ReplicasWanted", "ZeroReplicas", message, replicas=0)
+    return passed(
+        "ReplicasWanted",
+        "ReplicasWanted",
+        f"{deployment.replicas} replicas are wanted.",
+        replicas=deployment.replicas,
+    )
 
 
 def check_observed(deployment: Deployment, claim: Claim) -> Verdict:
     """The counts were computed from the restored template; this alone says nothing of progress."""
     observed, wanted = deployment.count("observedGeneration"), max(deployment.generation, claim.generation)
     if observed < wanted:
-        message = f"the Deployment controller has seen generation {observed}, not yet {wanted}"
-        return failed("observed", "GenerationNotObserved", message, observed=observed, generation=wanted)
-    message = f"the Deployment controller has seen generation {observed}"
-    return passed("observed", "GenerationObserved", message, observed=observed, generation=wanted)
+        message = f"The Deployment controller has seen generation {observed}, not yet {wanted}."
+        return failed(
+            "GenerationObserved", "GenerationNotObserved", message, observed=observed, generation=wanted
+        )
+    message = f"The Deployment controller has seen generation {observed}."
+    return passed("GenerationObserved", "GenerationObserved", message, observed=observed, generation=wanted)
 
 
 def check_complete(deployment: Deployment) -> Verdict:
@@ -101,12 +111,14 @@ def check_complete(deployment: Deployment) -> Verdict:
     leaving = deployment.count("terminatingReplicas")
     text = ", ".join(f"{field} {count}" for field, count in counts.items())
     if any(count != wanted for count in counts.values()):
-        message = f"the rollout is not complete: of {wanted} wanted, {text}"
-        return failed("complete", "RolloutIncomplete", message, wanted=wanted, **counts)
+        message = f"The rollout is not complete: of {wanted} wanted, {text}."
+        return failed("RolloutComplete", "RolloutIncomplete", message, wanted=wanted, **counts)
     if leaving:
-        message = f"{leaving} pods of the Deployment are still terminating"
-        return failed("complete", "PodsTerminating", message, terminatingReplicas=leaving)
-    return passed("complete", "RolloutComplete", f"of {wanted} wanted, {text}", wanted=wanted, **counts)
+        message = f"{leaving} pods of the Deployment are still terminating."
+        return failed("RolloutComplete", "PodsTerminating", message, terminatingReplicas=leaving)
+    return passed(
+        "RolloutComplete", "RolloutComplete", f"Of {wanted} wanted, {text}.", wanted=wanted, **counts
+    )
 
 
 def check_progressing(deployment: Deployment, claim: Claim) -> Verdict:
@@ -117,52 +129,56 @@ def check_progressing(deployment: Deployment, claim: Claim) -> Verdict:
     condition = deployment.condition("Progressing") or {}
     since = condition.get("lastUpdateTime")
     if condition.get("reason") != "ProgressDeadlineExceeded":
-        return passed("progressing", "WithinProgressDeadline", "the progress deadline is not exceeded")
+        return passed(
+            "WithinProgressDeadline", "WithinProgressDeadline", "The progress deadline is not exceeded."
+        )
     if since == claim.stale_progressing_at:
-        message = "the exceeded progress deadline is that of the rollout before the rollback"
-        return passed("progressing", "StaleProgressDeadline", message, since=since)
-    message = f"the rollback itself exceeded the progress deadline: {condition.get('message', '')}"
-    return failed("progressing", "ProgressDeadlineExceeded", message, since=since)
+        message = "The exceeded progress deadline is that of the rollout before the rollback."
+        return passed("WithinProgressDeadline", "StaleProgressDeadline", message, since=since)
+    message = f"The rollback itself exceeded the progress deadline: {condition.get('message', '')}"
+    return failed("WithinProgressDeadline", "ProgressDeadlineExceeded", message, since=since)
 
 
 def check_target(history: History, claim: Claim) -> Verdict:
     """The target is the ReplicaSet that the controller uses for the restored template."""
     target, current = history.by_uid(claim.target_uid), history.current
     if target is None:
-        message = f"{claim.key} no longer owns the target ReplicaSet"
-        return failed("target", "TargetGone", message, uid=claim.target_uid)
+        message = f"The {claim.key} no longer owns the target ReplicaSet."
+        return failed("TargetChosen", "TargetGone", message, uid=claim.target_uid)
     if target.terminating:
-        return failed("target", "TargetTerminating", f"ReplicaSet {target.name} is being deleted")
+        return failed("TargetChosen", "TargetTerminating", f"ReplicaSet {target.name} is being deleted.")
     if current is None or current.uid != target.uid:
         used = "none" if current is None else current.name
-        message = f"the controller uses ReplicaSet {used} for this template, not {target.name}"
-        return failed("target", "TargetNotChosen", message, target=target.name, chosen=used)
+        message = f"The controller uses ReplicaSet {used} for this template, not {target.name}."
+        return failed("TargetChosen", "TargetNotChosen", message, target=target.name, chosen=used)
     numbers = [rs.revision for rs in history.replicasets if rs.revision is not None]
     announced = history.deployment.annotations.get(REVISION)
     if target.revision != max(numbers, default=None) or announced != str(target.revision):
         message = (
-            f"revision {target.revision} of ReplicaSet {target.name} is not yet the Deployment's current one"
+            f"Revision {target.revision} of ReplicaSet {target.name} is not yet the Deployment's current one."
         )
-        return failed("target", "RevisionNotCurrent", message, revision=target.revision, announced=announced)
-    message = f"ReplicaSet {target.name} is revision {target.revision}, the current one"
-    return passed("target", "TargetChosen", message, target=target.name, revision=target.revision)
+        return failed(
+            "TargetChosen", "RevisionNotCurrent", message, revision=target.revision, announced=announced
+        )
+    message = f"ReplicaSet {target.name} is revision {target.revision}, the current one."
+    return passed("TargetChosen", "TargetChosen", message, target=target.name, revision=target.revision)
 
 
 def check_target_counts(history: History, claim: Claim) -> Verdict:
     """The target's own counts, from a status that has seen its latest spec, are all the wanted number."""
     target, wanted = history.by_uid(claim.target_uid), history.deployment.replicas
     if target is None:
-        return unknown("target-counts", "TargetGone", "the target ReplicaSet is gone")
+        return unknown("TargetComplete", "TargetGone", "The target ReplicaSet is gone.")
     fields = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")
     counts = {field: target.count(field) for field in fields}
     text = ", ".join(f"{field} {count}" for field, count in counts.items())
     complete = target.replicas == wanted and all(count == wanted for count in counts.values())
     if not target.observed or not complete:
-        message = f"ReplicaSet {target.name} is not complete: of {wanted} wanted, {text}"
+        message = f"ReplicaSet {target.name} is not complete: of {wanted} wanted, {text}."
         evidence = {"wanted": wanted, "specReplicas": target.replicas, "observed": target.observed}
-        return failed("target-counts", "TargetIncomplete", message, **evidence, **counts)
-    message = f"ReplicaSet {target.name}: of {wanted} wanted, {text}"
-    return passed("target-counts", "TargetComplete", message, wanted=wanted, **counts)
+        return failed("TargetComplete", "TargetIncomplete", message, **evidence, **counts)
+    message = f"ReplicaSet {target.name}: of {wanted} wanted, {text}."
+    return passed("TargetComplete", "TargetComplete", message, wanted=wanted, **counts)
 
 
 def check_other_replicasets(history: History, claim: Claim) -> Verdict:
@@ -170,10 +186,10 @@ def check_other_replicasets(history: History, claim: Claim) -> Verdict:
     others = [rs for rs in history.replicasets if rs.uid != claim.target_uid]
     holding = [rs for rs in others if not _empty(rs)]
     if holding:
-        message = f"other ReplicaSets still hold pods: {join_some(map(_describe_counts, holding))}"
-        return failed("other-replicasets", "OtherReplicaSetsActive", message, holding=len(holding))
-    message = f"{len(others)} other ReplicaSets, all empty"
-    return passed("other-replicasets", "OtherReplicaSetsEmpty", message, others=len(others))
+        message = f"Other ReplicaSets still hold pods: {join_some(map(_describe_counts, holding))}."
+        return failed("OtherReplicaSetsEmpty", "OtherReplicaSetsActive", message, holding=len(holding))
+    message = f"{len(others)} other ReplicaSets, all empty."
+    return passed("OtherReplicaSetsEmpty", "OtherReplicaSetsEmpty", message, others=len(others))
 
 
 def check_target_pods(snapshot: Snapshot, claim: Claim) -> Verdict:
@@ -182,13 +198,13 @@ def check_target_pods(snapshot: Snapshot, claim: Claim) -> Verdict:
     pods = snapshot.live_pods(frozenset({claim.target_uid}))
     wrong = [f"{pod.name} {why}" for pod in pods if (why := _why_not_serving(pod, target))]
     if wrong:
-        message = f"pods of the target are not all serving: {join_some(wrong)}"
-        return failed("target-pods", "TargetPodsNotReady", message, pods=len(pods), wrong=len(wrong))
+        message = f"Pods of the target are not all serving: {join_some(wrong)}."
+        return failed("TargetPodsReady", "TargetPodsNotReady", message, pods=len(pods), wrong=len(wrong))
     if len(pods) != wanted:
-        message = f"the target has {len(pods)} pods where {wanted} are wanted"
-        return failed("target-pods", "TargetPodsMissing", message, pods=len(pods), wanted=wanted)
-    message = f"all {wanted} pods of the target are ready"
-    return passed("target-pods", "TargetPodsReady", message, pods=len(pods), wanted=wanted)
+        message = f"The target has {len(pods)} pods where {wanted} are wanted."
+        return failed("TargetPodsReady", "TargetPodsMissing", message, pods=len(pods), wanted=wanted)
+    message = f"All {wanted} pods of the target are ready."
+    return passed("TargetPodsReady", "TargetPodsReady", message, pods=len(pods), wanted=wanted)
 
 
 def check_other_pods(snapshot: Snapshot, claim: Claim) -> Verdict:
@@ -197,10 +213,10 @@ def check_other_pods(snapshot: Snapshot, claim: Claim) -> Verdict:
     pods = snapshot.live_pods(others)
     if pods:
         described = (f"{pod.name}{' (terminating)' if pod.terminating else ''}" for pod in pods)
-        message = f"pods of other revisions are still there: {join_some(described)}"
+        message = f"Pods of other revisions are still there: {join_some(described)}."
         leaving = sum(pod.terminating for pod in pods)
-        return failed("other-pods", "OtherRevisionPods", message, pods=len(pods), terminating=leaving)
-    return passed("other-pods", "NoOtherRevisionPods", "no other revision has a pod")
+        return failed("NoOtherPods", "OtherRevisionPods", message, pods=len(pods), terminating=leaving)
+    return passed("NoOtherPods", "NoOtherRevisionPods", "No other revision has a pod.")
 
 
 def _why_not_serving(pod: Pod, target: ReplicaSet | None) -> str:

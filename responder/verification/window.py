@@ -29,7 +29,7 @@ class Window:
         the claim held at least so long between them.
         """
         if self._signature != signature:
-            self.restart("something changed between two looks")
+            self.restart("Something changed between two looks.")
         if self.since is None:
             self.since, self._length, self._signature = now, length, signature
             return False
@@ -44,11 +44,13 @@ class Window:
 
     def describe(self, now: datetime) -> str:
         """How far it is, for a person."""
-        anew = f"; it began anew {self._restarts} times, last because {self._why}" if self._restarts else ""
+        anew = (
+            f" It began anew {self._restarts} times; the last reason: {self._why}" if self._restarts else ""
+        )
         if self.since is None:
-            return f"the target revision serves all traffic, but not yet undisturbed{anew}"
+            return f"The target revision serves all traffic, but has not done so undisturbed yet.{anew}"
         held_seconds = (now - self.since).total_seconds()
         return (
-            f"the target revision has served all traffic for {held_seconds:.0f} s of the"
-            f" {self._length.total_seconds():.0f} s for which that has to hold{anew}"
+            f"The target revision has served all traffic for {held_seconds:.0f} s of the"
+            f" {self._length.total_seconds():.0f} s for which that has to hold.{anew}"
         )

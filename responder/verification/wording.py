@@ -7,8 +7,8 @@ from collections.abc import Iterable
 _SHOWN = 5
 
 
-def join_some(items: Iterable[str], separator: str = ", ") -> str:
+def join_some(items: Iterable[str]) -> str:
     """The first five items in order of their text, and how many more there are."""
     found = sorted(items)
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return separator.join(found[:_SHOWN]) + more
+    return ", ".join(found[:_SHOWN]) + more
