@@ -200,7 +200,10 @@ class DeploymentController:
             message = f"Scaled up replica set {name_of(created)} from 0 to {replicas}"
             self._recorder.record(deployment, "ScalingReplicaSet", message)
         status = status_of(deployment)
-        if conditions.deadline_of(deployment) is not None:
+        progressing = find_condition(deployment, conditions.PROGRESSING) or {}
+        # Right after a resumption the real controller loses this condition to a conflict with its own write.
+        resumed = progressing.get("reason") == "DeploymentResumed"
+        if conditions.deadline_of(deployment) is not None and not resumed:
             message = f'Created new replica set "{name_of(created)}"'
             status = self._progressing(status, "True", "NewReplicaSetCreated", message)
         self._write_status(deployment, status, annotations_of(created)[revisions.REVISION])

@@ -1,0 +1,55 @@
+"""Manifests of the objects a scenario begins with, as short as they can be.
+
+Pure. Called by the demo and by tests, which change what they need in the dicts they get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from responder.sandbox.api.objects import Object
+
+
+def deployment(
+    name: str = "payment-service",
+    *,
+    namespace: str = "default",
+    replicas: int = 3,
+    image: str = "registry.example/payments/payment-service:1.0.0",
+    labels: Mapping[str, str] | None = None,
+    pod_annotations: Mapping[str, str] | None = None,
+    **spec: object,
+) -> Object:
+    """A Deployment of one container with a port named http; spec members are added as they are given."""
+    selector = {"app": name}
+    metadata: Object = {"labels": selector | dict(labels or {})}
+    if pod_annotations:
+        metadata["annotations"] = dict(pod_annotations)
+    container = {"name": name, "image": image, "ports": [{"name": "http", "containerPort": 8080}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(selector)},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": selector},
+            "template": {"metadata": metadata, "spec": {"containers": [container]}},
+            **spec,
+        },
+    }
+
+
+def service(
+    name: str = "payment-service", *, namespace: str = "default", app: str | None = None, **spec: object
+) -> Object:
+    """A Service that selects the pods of the Deployment called app, by default its own name."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": app or name}},
+        "spec": {
+            "selector": {"app": app or name},
+            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+            **spec,
+        },
+    }
