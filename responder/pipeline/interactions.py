@@ -214,10 +214,8 @@ def _tell_first(first: Decision | None, by: str, choice: Choice) -> InteractionA
         return _refused("AlreadyDecided", "Somebody else decided a moment ago.")
     if first.spec.by == by and first.spec.choice == choice:
         return InteractionAnswer(True, "Decided", f"Recorded: {_words(choice)}.")
-    return _refused(
-        "AlreadyDecided",
-        f"{escape(first.spec.by, 100)} decided first, at {first.spec.at:%H:%M:%S} UTC: {_words(first.spec.choice)}.",
-    )
+    who, at = escape(first.spec.by, 100), f"{first.spec.at:%H:%M:%S} UTC"
+    return _refused("AlreadyDecided", f"{who} decided first, at {at}: {_words(first.spec.choice)}.")
 
 
 def _words(choice: Choice) -> str:
