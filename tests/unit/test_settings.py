@@ -1,0 +1,119 @@
+"""Settings: what wins over what, and an error that names the variable and never the value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from responder.settings import Settings, SettingsError, load_settings
+
+Environment = Callable[..., None]
+
+LEAST = {"RESPONDER_PROMETHEUS_URL": "http://prometheus:9090", "RESPONDER_WEBHOOK_TOKEN": "hunter2"}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
+    """Set exactly these variables of ours."""
+
+    def set_variables(**variables: str) -> None:
+        for name in list(os.environ):
+            if name.startswith("RESPONDER_") or name in ("KUBECONFIG", "POD_NAMESPACE"):
+                monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_variables
+
+
+def test_little_must_be_set(environment: Environment) -> None:
+    environment(**LEAST)
+    settings = load_settings()
+    assert settings.webhook_token.get_secret_value() == "hunter2"
+    assert (settings.listen_host, settings.listen_port) == ("0.0.0.0", 8080)
+    assert settings.kubeconfig is None
+    assert settings.repeat_interval == timedelta(hours=4)
+
+
+def test_a_flag_wins_over_a_variable_and_none_is_no_flag(environment: Environment) -> None:
+    environment(**LEAST, RESPONDER_RULES="/etc/rules", RESPONDER_CONTEXT="production", KUBECONFIG="/k")
+    settings = load_settings({"rules": Path("mine"), "context": None, "kubeconfig": Path("/flag")})
+    assert (settings.rules, settings.context) == (Path("mine"), "production")
+    assert settings.kubeconfig == Path("/flag")
+
+
+def test_our_own_variable_wins_over_the_one_that_is_everybodys(environment: Environment) -> None:
+    environment(**LEAST, KUBECONFIG="/everybody", RESPONDER_KUBECONFIG="/ours", POD_NAMESPACE="pod")
+    assert load_settings().kubeconfig == Path("/ours")
+    assert load_settings().namespace == "pod"
+    assert load_settings({"namespace": "flag"}).namespace == "flag"
+
+
+def test_an_empty_variable_is_not_set(environment: Environment) -> None:
+    environment(**LEAST, KUBECONFIG="", RESPONDER_SLACK_BOT_TOKEN="")
+    assert load_settings().kubeconfig is None
+    assert load_settings().slack_bot_token is None
+
+
+def test_lists_and_durations_are_written_as_people_write_them(environment: Environment) -> None:
+    environment(
+        **LEAST,
+        RESPONDER_ALERTMANAGER_URLS="http://a:9093, http://b:9093",
+        RESPONDER_GROUP_INTERVAL="1m30s",
+        RESPONDER_LISTEN="[::1]:0",
+    )
+    settings = load_settings()
+    assert settings.alertmanager_urls == ("http://a:9093", "http://b:9093")
+    assert settings.group_interval == timedelta(seconds=90)
+    assert (settings.listen_host, settings.listen_port) == ("::1", 0)
+
+
+def test_a_secret_may_stand_in_a_file(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from-file\n")
+    environment(
+        RESPONDER_PROMETHEUS_URL="http://prometheus:9090",
+        RESPONDER_WEBHOOK_TOKEN_FILE=str(tmp_path / "token"),
+        RESPONDER_PAGERDUTY_ROUTING_KEY_FILE=str(tmp_path / "token"),
+    )
+    settings = load_settings()
+    assert settings.webhook_token.get_secret_value() == "from-file"
+    assert settings.pagerduty_routing_key is not None
+    assert "from-file" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"RESPONDER_PROMETHEUS_URL": ""}, "RESPONDER_PROMETHEUS_URL: is not set"),
+        ({"RESPONDER_PROMETHEUS_URL": "prometheus:9090"}, "RESPONDER_PROMETHEUS_URL: must be an address"),
+        ({"RESPONDER_WEBHOOK_TOKEN": ""}, "RESPONDER_WEBHOOK_TOKEN_FILE can name a file"),
+        ({"RESPONDER_WEBHOOK_TOKEN_FILE": "/nowhere"}, "are both set; leave one out"),
+        ({"RESPONDER_SLACK_BOT_TOKEN_FILE": "/nowhere"}, "/nowhere can't be read: No such file"),
+        ({"RESPONDER_SLACK_BOT_TOKEN_FILE": "/dev/null"}, "/dev/null is empty"),
+        ({"RESPONDER_SLACK_BOT_TOKEN_FILE": "/dev/zero"}, "too large to be a secret"),
+        ({"RESPONDER_ALERTMANAGER_URLS": "http://a,b"}, "RESPONDER_ALERTMANAGER_URLS: must be an address"),
+        ({"RESPONDER_LISTEN": "8080"}, "RESPONDER_LISTEN: must be HOST:PORT"),
+        ({"RESPONDER_LISTEN": "::1:8080"}, "RESPONDER_LISTEN: must be HOST:PORT"),
+        ({"RESPONDER_LISTEN": "a:70000"}, "RESPONDER_LISTEN: must be HOST:PORT"),
+        ({"RESPONDER_DECIDE_EVERY": "15"}, "RESPONDER_DECIDE_EVERY: must be a duration such as 10s"),
+        ({"RESPONDER_DECIDE_EVERY": "0s"}, "RESPONDER_DECIDE_EVERY: must be longer than 0s"),
+        ({"RESPONDER_MAX_ALERTS": "many"}, "RESPONDER_MAX_ALERTS"),
+        ({"RESPONDER_LOG_FORMAT": "xml"}, "RESPONDER_LOG_FORMAT"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_variable(
+    environment: Environment, variables: dict[str, str], message: str
+) -> None:
+    environment(**LEAST | variables)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert message in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_every_setting_is_documented() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
