@@ -25,6 +25,7 @@ class Attempt:
     bad_uid: str
     target_uid: str
     fence: Fence
+    freeze_overruled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ def _plan(attempt: Attempt, history: History | None) -> Applied | Refused | Patc
         bad = history.by_uid(attempt.bad_uid)
         judged = deployment.template if bad is None else bad.template
         return Refused(*explain_refusal(deployment, judged, attempt.fence))
-    return deployment, plan_undo(deployment, target, attempt.fence)
+    return deployment, plan_undo(deployment, target, attempt.fence, freeze_overruled=attempt.freeze_overruled)
 
 
 async def _recognise_or_retry(kubernetes: Kubernetes, attempt: Attempt, error: OutcomeUnknown) -> Result:

@@ -29,10 +29,12 @@ class Fence:
     after: str
 
 
-def plan_undo(deployment: Deployment, target: ReplicaSet, fence: Fence) -> list[Operation]:
+def plan_undo(
+    deployment: Deployment, target: ReplicaSet, fence: Fence, *, freeze_overruled: bool = False
+) -> list[Operation]:
     """The patch that brings back the target's template, if nothing has changed since `deployment` was read.
 
-    Raises NothingToUndo when the templates are equal. Source: kubectl pkg/polymorphichelpers/rollback.go for
+    A freeze mark stops it unless a person overruled the freeze. Raises NothingToUndo when the templates are equal. Source: kubectl pkg/polymorphichelpers/rollback.go for
     the template; the tests are ours.
     """
     if same_template(deployment.template, target.template):
@@ -45,7 +47,7 @@ def plan_undo(deployment: Deployment, target: ReplicaSet, fence: Fence) -> list[
         {"op": "test", "path": "/spec/template", "value": deployment.template},
         # A test against null holds where the member is absent; false is never stored.
         {"op": "test", "path": "/spec/paused", "value": None},
-        *_unfrozen(deployment),
+        *([] if freeze_overruled else _unfrozen(deployment)),
         *move_fence(deployment, fence),
         {"op": "replace", "path": "/spec/template", "value": without_hash(target.template)},
         *_change_cause(deployment, target),

@@ -88,6 +88,7 @@ class Rollback(Record):
 
     attempt: int
     state: RollbackState
+    deployment_uid: str
     bad: RevisionRef
     target: RevisionRef
     automatic: bool
@@ -95,6 +96,8 @@ class Rollback(Record):
     intended_at: datetime
     deadline_at: datetime
     previous_fence: str | None = None
+    # A person saw a freeze and decided all the same.
+    freeze_overruled: bool = False
     applied_at: datetime | None = None
     # The Deployment's generation in the patch's answer, and Progressing's last update before the patch.
     generation: int | None = None

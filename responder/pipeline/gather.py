@@ -74,7 +74,7 @@ class Gatherer:
         now = self._clock.now()
         questions = _Questions(self._prometheus, file, now, bad, target)
         began = None if bad is None else cluster.ledger.served_from(bad)
-        leaves = tuple(dict.fromkeys(leaf for rule in rules for leaf in comparisons(rule.condition)))
+        leaves = comparisons_of(rules)
         async with together() as group:
             measured = group.create_task(questions.measure_now(leaves))
             before = group.create_task(questions.measure_before(leaves, began))
@@ -96,7 +96,22 @@ class Gatherer:
             protected=self._protection(incident.key),
             question=_question(incident),
             answer=cluster.answer,
+            expired=now >= _expiry(incident, file),
             trouble=questions.trouble,
+        )
+
+    async def read_history(self, key: WorkloadKey) -> History | None:
+        """The workload with its revisions as they are now; None when it is gone."""
+        async with together() as group:
+            deployment = group.create_task(self._read_deployment(key))
+            replicasets = group.create_task(self._kubernetes.list(paths.replicasets(key.namespace)))
+        found = deployment.result()
+        return None if found is None else parse_history(found, replicasets.result().items)
+
+    async def measure_rules(self, file: RuleFile, rules: tuple[Rule, ...]) -> dict[Comparison, Measurement]:
+        """What the rules' conditions compare, measured now."""
+        return await _Questions(self._prometheus, file, self._clock.now(), None, None).measure_now(
+            comparisons_of(rules)
         )
 
     async def read_shared_freezes(self, namespace: str) -> tuple[Freeze, ...]:
@@ -112,15 +127,13 @@ class Gatherer:
     async def _read_cluster(self, incident: Incident) -> Cluster:
         key = incident.key
         async with together() as group:
-            deployment = group.create_task(self._read_deployment(key))
-            replicasets = group.create_task(self._kubernetes.list(paths.replicasets(key.namespace)))
+            history = group.create_task(self.read_history(key))
             record = group.create_task(self._store.ensure_record(key))
             freezes = group.create_task(self.read_shared_freezes(key.namespace))
             answer = group.create_task(self._read_answer(incident))
-        found = deployment.result()
-        history = None if found is None else parse_history(found, replicasets.result().items)
-        marks = () if found is None else _freeze(found, str(key))
-        return Cluster(history, record.result().spec, (*marks, *freezes.result()), answer.result())
+        found = history.result()
+        marks = () if found is None else _freeze(found.deployment.raw, str(key))
+        return Cluster(found, record.result().spec, (*marks, *freezes.result()), answer.result())
 
     async def _read_deployment(self, key: WorkloadKey) -> Object | None:
         if key.kind != "Deployment":
@@ -241,6 +254,17 @@ class _Questions:
         if len(found) != 1:
             return {}
         return {sample.at: sample.value for sample in found[0].samples}
+
+
+def comparisons_of(rules: tuple[Rule, ...]) -> tuple[Comparison, ...]:
+    """Every comparison of the rules' conditions, each once."""
+    return tuple(dict.fromkeys(leaf for rule in rules for leaf in comparisons(rule.condition)))
+
+
+def _expiry(incident: Incident, file: RuleFile) -> datetime:
+    """When the incident's question, or the incident without one, has waited long enough."""
+    ask = incident.status.ask
+    return incident.spec.received_at + file.rollback.window if ask is None else ask.expires_at
 
 
 def _question(incident: Incident) -> Question | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from responder.alerts.model import Alert
-from responder.clients.kubernetes import AlreadyExists, NotFound
+from responder.alerts.model import Alert, AlertGroup
+from responder.clients.kubernetes import AlreadyExists, Invalid, NotFound
 from responder.clock import Clock
 from responder.errors import Temporary
 from responder.incidents.model import AlertEntry, Incident
@@ -41,11 +41,20 @@ class IntakeUnavailable(Temporary):
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedAlert:
+    """An alert that could not be written, and why trying again would not help."""
+
+    fingerprint: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a delivery's alerts: written to an incident, or instances an incident took before."""
+    """What became of alerts: written to an incident, or instances an incident took before, or refused."""
 
     accepted: int
     held: int
+    refused: tuple[RefusedAlert, ...] = ()
 
 
 class Intake:
@@ -69,8 +78,12 @@ class Intake:
         self._locks: defaultdict[WorkloadKey, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._under_way = 0
 
-    async def receive(self, alerts: Iterable[Alert]) -> Receipt:
-        """Return once every alert is on an incident or known to be held. Raises IntakeUnavailable."""
+    async def receive(self, group: AlertGroup) -> Receipt:
+        """Take a delivery in. Raises ResponderError when it can't be written and has to come again."""
+        return await self.take(group.alerts)
+
+    async def take(self, alerts: Iterable[Alert]) -> Receipt:
+        """Return once every alert is on an incident, held, or refused for good. Raises ResponderError."""
         if self._under_way >= _MOST_DELIVERIES:
             raise IntakeUnavailable(f"{_MOST_DELIVERIES} deliveries are being written already.", 5)
         self._under_way += 1
@@ -83,7 +96,8 @@ class Intake:
             receipts = [task.result() for task in tasks]
         finally:
             self._under_way -= 1
-        return Receipt(sum(r.accepted for r in receipts), sum(r.held for r in receipts))
+        refused = tuple(alert for receipt in receipts for alert in receipt.refused)
+        return Receipt(sum(r.accepted for r in receipts), sum(r.held for r in receipts), refused)
 
     def attribute(self, alert: Alert) -> WorkloadKey:
         """The workload an alert is about, or the pseudo workload where no rule speaks of it."""
@@ -96,6 +110,11 @@ class Intake:
         async with self._locks[key]:
             try:
                 return await self._write(key, alerts)
+            except Invalid as error:
+                # The incident is full: the alert is one of many of an incident that people know of.
+                log.warning("incident_full", workload=str(key), alerts=len(alerts), error=str(error))
+                refused = tuple(RefusedAlert(alert.fingerprint, "IncidentFull") for alert in alerts)
+                return Receipt(accepted=0, held=0, refused=refused)
             except NotFound as error:
                 # A rule may name a namespace that is gone: then nobody but a person can tell what to do.
                 if error.resource_missing or key.kind == UNATTRIBUTED:
@@ -110,10 +129,13 @@ class Intake:
         sequence = record.next_sequence
         held: list[Alert] = []
         for _ in range(_ATTEMPTS):
-            incident = await self._write_to(key, sequence, alerts)
+            fresh, old = _split(alerts, record)
+            # Opening is the shorter way for alerts that are all new, unless an incident is known to be open.
+            incident = None
+            if old or self._is_open(key, sequence):
+                incident = await self._store.write_alerts(key, sequence, _entries(alerts))
             if incident is None:
-                alerts, old = _split(alerts, record)
-                held += old
+                alerts, held = fresh, [*held, *old]
                 if not alerts:
                     break
                 incident = await self._open(key, sequence, alerts)
@@ -126,7 +148,7 @@ class Intake:
             record = (await self._store.ensure_record(key)).spec
             sequence = max(incident.spec.sequence + 1, record.next_sequence)
             alerts, old = _split(alerts, record)
-            held += old
+            held = [*held, *old]
             if not alerts:
                 break
         else:
@@ -134,14 +156,8 @@ class Intake:
         await self._note(key, held, record)
         return Receipt(accepted=len(alerts), held=len(held))
 
-    async def _write_to(self, key: WorkloadKey, sequence: int, alerts: list[Alert]) -> Incident | None:
-        """Write to the incident when one is known to be open; otherwise opening is the shorter way."""
-        if not self._is_open(key, sequence):
-            return None
-        return await self._store.write_alerts(key, sequence, _entries(alerts))
-
     async def _open(self, key: WorkloadKey, sequence: int, alerts: list[Alert]) -> Incident | None:
-        """Open the incident of that number, or write to the one that is there; None when it went meanwhile."""
+        """Open the incident of that number, or write to the one that is there; None when it has gone."""
         entries = _entries(alerts)
         try:
             incident = await self._store.open(key, sequence, entries, self._clock.now())

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from responder.rules.facts import Facts
 from responder.rules.guards import GUARDS, find_onset, overridable
-from responder.rules.model import Action, Mode, Rule, strongest
+from responder.rules.model import Action, Mode, OnExpiry, Rule, strongest
 from responder.verdicts import Result, Verdict
 from responder.workloads.views import ReplicaSet
 
@@ -26,6 +26,7 @@ class Course(StrEnum):
     TELL = "Tell"
     LEAVE = "Leave"
     RECOVERED = "Recovered"
+    EXPIRE = "Expire"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ def decide(facts: Facts) -> Judgement:
             "Recovered",
             "Every alert ended and its condition is false now.",
         )
+    if facts.expired:
+        return _expired(facts, verdicts)
     if facts.rule.action is Action.NONE:
         return _judge(facts, verdicts, Course.TELL, "ToldOnly", f"The rule {facts.rule.id} only tells.")
     if facts.file.mode is Mode.OBSERVE:
@@ -147,6 +150,20 @@ def _answered(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
 
 def _shown(verdict: Verdict) -> str:
     return f"{verdict.check}/{verdict.reason}"
+
+
+def _expired(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
+    """Nobody decided in time. The rule may want an undo then, but never one that a guard speaks against."""
+    rule = facts.rule
+    doubt = _first_doubt(verdicts)
+    if rule.on_expiry is OnExpiry.ROLLBACK and _awaited(facts) and facts.file.mode is Mode.ACT:
+        if doubt is None:
+            message = f"Nobody decided in time, and the rule {rule.id} then rolls back."
+            return _judge(facts, verdicts, Course.ROLL_BACK, "ExpiredIntoRollback", message)
+        message = f"Nobody decided in time, and it can't be rolled back automatically: {doubt.message}"
+        return _judge(facts, verdicts, Course.EXPIRE, doubt.reason, message, page=True)
+    page = rule.on_expiry is not OnExpiry.NOTHING and rule.action is not Action.NONE
+    return _judge(facts, verdicts, Course.EXPIRE, "NobodyDecided", "Nobody decided in time.", page=page)
 
 
 def _first_doubt(verdicts: tuple[Verdict, ...]) -> Verdict | None:

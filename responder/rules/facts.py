@@ -75,6 +75,7 @@ class Facts:
     protected: str | None = None
     question: Question | None = None
     answer: Answer | None = None
+    expired: bool = False
     trouble: str = ""
 
     @cached_property

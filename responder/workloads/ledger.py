@@ -99,6 +99,10 @@ class Ledger(Record):
         """The latest period in which that ReplicaSet served."""
         return next((s for s in reversed(self.servings) if s.revision.uid == uid), None)
 
+    def first_serving(self, uid: str) -> Serving | None:
+        """The earliest period in which that ReplicaSet served, of those remembered."""
+        return next((s for s in self.servings if s.revision.uid == uid), None)
+
     def is_known_bad(self, replicaset: ReplicaSet) -> bool:
         """True for a revision that was rolled back, also when its ReplicaSet was made anew since."""
         return any(

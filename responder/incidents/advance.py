@@ -1,0 +1,289 @@
+"""The next status of an incident: what each thing that happened adds to it. Pure.
+
+Every exit has an outcome and a reason; every change that a person would ask about is a line of the timeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Literal
+
+from responder.incidents.model import (
+    MAX_TIMELINE,
+    Ask,
+    Condition,
+    Incident,
+    Page,
+    Rollback,
+    RollbackState,
+    Status,
+    TimelineEntry,
+    record_verdict,
+)
+from responder.incidents.phases import Outcome, Phase
+from responder.rules.decide import Course, Judgement
+from responder.rules.model import Action, Channel, RuleFile
+from responder.verdicts import Result, Verdict
+from responder.workloads.ledger import parse_revision
+from responder.workloads.views import Deployment
+
+_PHASE = {
+    Course.ROLL_BACK: Phase.ROLLING_BACK,
+    Course.ASK: Phase.AWAITING_DECISION,
+    Course.HOLD: Phase.OPEN,
+    Course.TELL: Phase.OPEN,
+    Course.LEAVE: Phase.CLOSED,
+    Course.RECOVERED: Phase.CLOSED,
+    Course.EXPIRE: Phase.CLOSED,
+}
+
+
+def noted(status: Status, at: datetime, event: str, message: str) -> Status:
+    """The status with one more line in the timeline; of too many, the oldest after the first go."""
+    lines = [*status.timeline, TimelineEntry(at=at, event=event, message=message)]
+    if len(lines) > MAX_TIMELINE:
+        lines = [lines[0], *lines[-(MAX_TIMELINE - 1) :]]
+    return status.model_copy(update={"timeline": tuple(lines)})
+
+
+def judged(incident: Incident, judgement: Judgement, file: RuleFile, now: datetime) -> Status:
+    """The status after a judgement, before anything is done about it."""
+    status = incident.status
+    before = status.reason
+    phase = _PHASE[judgement.course]
+    if phase is Phase.OPEN and incident.phase is Phase.AWAITING_DECISION:
+        phase = Phase.AWAITING_DECISION
+    times = status.times.model_copy(
+        update={
+            "onset_at": status.times.onset_at or judgement.onset_at,
+            "alerted_at": status.times.alerted_at or _first_start(incident),
+            "received_at": incident.spec.received_at,
+            "decided_at": now if judgement.course is Course.ROLL_BACK else status.times.decided_at,
+        }
+    )
+    status = status.model_copy(
+        update={
+            "phase": phase,
+            "outcome": _outcome(judgement),
+            "reason": judgement.reason,
+            "message": judgement.message,
+            "rule": judgement.rule.id,
+            "action": judgement.rule.action.value,
+            "notify": _notify(status, judgement),
+            "bad": None if judgement.bad is None else parse_revision(judgement.bad),
+            "target": None if judgement.target is None else parse_revision(judgement.target),
+            "verdicts": tuple(record_verdict(verdict) for verdict in judgement.verdicts),
+            "ask": _ask(status.ask, judgement, file, now),
+            "page": _page(status.page, judgement, now),
+            "times": times,
+        }
+    )
+    if phase is Phase.CLOSED:
+        status = closed(status, now)
+    if judgement.reason == before:
+        return status
+    return noted(status, now, judgement.course.value, judgement.message)
+
+
+def intended(
+    incident: Incident,
+    status: Status,
+    judgement: Judgement,
+    deployment: Deployment,
+    file: RuleFile,
+    now: datetime,
+) -> Status:
+    """The status with the intent to undo: written before the patch is sent."""
+    if judgement.bad is None or judgement.target is None:
+        raise ValueError("a rollback needs a revision to leave and one to go back to")
+    progressing = deployment.condition("Progressing")
+    attempt = 1 if incident.status.rollback is None else incident.status.rollback.attempt + 1
+    rollback = Rollback(
+        attempt=attempt,
+        state=RollbackState.INTENDED,
+        deployment_uid=deployment.uid,
+        bad=parse_revision(judgement.bad),
+        target=parse_revision(judgement.target),
+        automatic=judgement.by == "responder",
+        by=judgement.by,
+        intended_at=now,
+        deadline_at=now + file.rollback.within,
+        previous_fence=deployment.fence,
+        freeze_overruled=any(v.check == "NotFrozen" and not v.passed for v in judgement.verdicts),
+        stale_progressing_at=None if progressing is None else progressing.get("lastUpdateTime"),
+    )
+    return status.model_copy(update={"rollback": rollback})
+
+
+def applied(status: Status, generation: int, now: datetime, within: timedelta) -> Status:
+    """The undo took effect: its proof begins."""
+    rollback = _rollback(status)
+    done = rollback.model_copy(
+        update={
+            "state": RollbackState.APPLIED,
+            "applied_at": now,
+            "generation": generation,
+            "deadline_at": now + within,
+        }
+    )
+    status = status.model_copy(
+        update={
+            "phase": Phase.VERIFYING,
+            "rollback": done,
+            "reason": "UndoApplied",
+            "message": f"Rolled back from {done.bad.replica_set} to {done.target.replica_set}; proving it.",
+            "times": status.times.model_copy(update={"patched_at": now}),
+        }
+    )
+    return noted(status, now, "Undo", status.message)
+
+
+def voided(status: Status, reason: str, message: str, now: datetime) -> Status:
+    """The attempt had no effect and can't have one any more: back to judging."""
+    rollback = _rollback(status).model_copy(update={"state": RollbackState.VOIDED})
+    update = {"phase": Phase.OPEN, "rollback": rollback, "reason": reason, "message": message, "ask": None}
+    return noted(status.model_copy(update=update), now, "UndoRefused", message)
+
+
+def failed_rollback(status: Status, reason: str, message: str, now: datetime) -> Status:
+    """The undo can't be carried out: that always pages."""
+    rollback = _rollback(status).model_copy(update={"state": RollbackState.VOIDED})
+    text = f"Rollback failed: {message}"
+    status = status.model_copy(
+        update={
+            "phase": Phase.CLOSED,
+            "rollback": rollback,
+            "outcome": Outcome.ROLLBACK_FAILED,
+            "reason": reason,
+            "message": text,
+            "page": Page(reason=reason, message=text, at=now),
+        }
+    )
+    return noted(closed(status, now), now, "RollbackFailed", text)
+
+
+def traffic_proven(status: Status, verdicts: Iterable[Verdict], message: str, now: datetime) -> Status:
+    """The previous revision serves everything; recovery is proven next."""
+    status = status.model_copy(
+        update={
+            "verdicts": tuple(record_verdict(verdict) for verdict in verdicts),
+            "reason": "TrafficProven",
+            "message": message,
+            "times": status.times.model_copy(update={"traffic_proven_at": now}),
+        }
+    )
+    status = with_condition(status, "TrafficProven", "True", "TrafficProven", message, now)
+    return noted(status, now, "TrafficProven", message)
+
+
+def ended(
+    status: Status, outcome: Outcome, verdict: Verdict, now: datetime, settle_until: datetime
+) -> Status:
+    """The proof is over, one way or the other: the outcome stands, and echoes are waited out."""
+    message = verdict.message
+    good = outcome is Outcome.ROLLED_BACK
+    status = status.model_copy(
+        update={
+            "phase": Phase.SETTLING,
+            "outcome": outcome,
+            "reason": verdict.reason,
+            "message": message,
+            "page": status.page if good else Page(reason=verdict.reason, message=message, at=now),
+            "times": status.times.model_copy(
+                update={"recovered_at": now if good else None, "settle_until": settle_until}
+            ),
+        }
+    )
+    if status.times.traffic_proven_at is None:
+        status = with_condition(status, "TrafficProven", _truth(verdict.result), verdict.reason, message, now)
+    else:
+        status = with_condition(status, "Recovered", _truth(verdict.result), verdict.reason, message, now)
+    return noted(status, now, outcome.value, message)
+
+
+def settled(status: Status, now: datetime, followed_by: str | None, message: str) -> Status:
+    """The echoes are over, or something new began that another incident takes up."""
+    status = status.model_copy(update={"phase": Phase.CLOSED, "followed_by": followed_by})
+    return noted(closed(status, now), now, "Closed", message)
+
+
+def closed(status: Status, now: datetime) -> Status:
+    """The status of an incident that is over."""
+    times = status.times.model_copy(update={"closed_at": now})
+    status = status.model_copy(update={"times": times, "ask": None})
+    return with_condition(status, "Closed", "True", status.reason, status.message, now)
+
+
+def with_condition(
+    status: Status,
+    kind: Literal["TrafficProven", "Recovered", "Closed"],
+    truth: Literal["True", "False", "Unknown"],
+    reason: str,
+    message: str,
+    now: datetime,
+) -> Status:
+    """The status with that condition set; the transition time moves only with the condition's status."""
+    old = next((c for c in status.conditions if c.type == kind), None)
+    since = old.last_transition_time if old is not None and old.status == truth else now
+    new = Condition(type=kind, status=truth, reason=reason, message=message, last_transition_time=since)
+    others = tuple(c for c in status.conditions if c.type != kind)
+    return status.model_copy(update={"conditions": (*others, new)})
+
+
+def _outcome(judgement: Judgement) -> Outcome | None:
+    match judgement.course:
+        case Course.LEAVE:
+            return Outcome.DECLINED
+        case Course.RECOVERED:
+            return Outcome.TOLD if judgement.rule.action is Action.NONE else Outcome.RECOVERED
+        case Course.EXPIRE:
+            return Outcome.TOLD if judgement.rule.action is Action.NONE else Outcome.EXPIRED
+        case _:
+            return None
+
+
+def _notify(status: Status, judgement: Judgement) -> tuple[str, ...]:
+    """The union of everybody any firing rule wanted told."""
+    return tuple(sorted({*status.notify, *(channel.value for channel in judgement.rule.notify)}))
+
+
+def _ask(old: Ask | None, judgement: Judgement, file: RuleFile, now: datetime) -> Ask | None:
+    """The question that stands beside this course; a question that changes keeps its clock."""
+    if judgement.course not in (Course.ASK, Course.HOLD, Course.TELL) or not judgement.possible:
+        return None
+    within = judgement.rule.decide_within if judgement.course is Course.ASK else file.rollback.window
+    return Ask(
+        digest=judgement.digest,
+        action=judgement.rule.action.value,
+        reason=judgement.reason,
+        overridable=judgement.overridable,
+        asked_at=now if old is None else old.asked_at,
+        expires_at=now + within if old is None else old.expires_at,
+    )
+
+
+def _page(old: Page | None, judgement: Judgement, now: datetime) -> Page | None:
+    """Somebody is paged once a reason: by the rule's wish, or because what the rule wants was not done."""
+    wanted = judgement.page or Channel.PAGERDUTY in judgement.rule.notify
+    if (
+        not wanted
+        or judgement.course is Course.RECOVERED
+        or (old is not None and old.reason == judgement.reason)
+    ):
+        return old
+    return Page(reason=judgement.reason, message=judgement.message, at=now)
+
+
+def _first_start(incident: Incident) -> datetime | None:
+    return min((alert.starts_at for alert in incident.spec.alerts.values()), default=None)
+
+
+def _rollback(status: Status) -> Rollback:
+    if status.rollback is None:
+        raise ValueError("the incident has no rollback")
+    return status.rollback
+
+
+def _truth(result: Result) -> Literal["True", "False", "Unknown"]:
+    return {Result.PASSED: "True", Result.FAILED: "False", Result.UNKNOWN: "Unknown"}[result]  # type: ignore[return-value]

@@ -1,0 +1,224 @@
+"""Driving every open incident, each in a task of its own: steps, waiting, trying again, telling people.
+
+One slow or broken incident never holds up another, and telling never holds up a rollback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from responder.actions.notify import Notifier
+from responder.clients.kubernetes import Conflict, NotFound
+from responder.clock import Clock
+from responder.errors import ResponderError
+from responder.incidents.model import Incident
+from responder.incidents.phases import Phase
+from responder.incidents.store import IncidentStore
+from responder.pipeline.respond import AT_ONCE, Responder
+from responder.rules.model import RuleSet
+from responder.tasks import together
+from responder.telemetry import Metrics, bind_incident
+from responder.workloads.key import WorkloadKey
+
+log = structlog.get_logger(__name__)
+
+_FIRST_BACKOFF = timedelta(seconds=1)
+_LAST_BACKOFF = timedelta(seconds=30)
+# Messages of a closed incident are tried for so long; then the failure stands in the log and the metric.
+_LAST_WORDS = timedelta(hours=1)
+
+Name = tuple[str, str]
+
+
+class Drivers:
+    """The open incidents of this process. `wake` starts or hurries one."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        store: IncidentStore,
+        notifier: Notifier,
+        rules: RuleSet,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._responder = responder
+        self._store = store
+        self._notifier = notifier
+        self._rules = rules
+        self._clock = clock
+        self._metrics = metrics
+        self._running: dict[Name, _Drive] = {}
+        self._begun: asyncio.Queue[Incident] = asyncio.Queue(maxsize=10_000)
+
+    async def run(self) -> None:
+        """Drive what is open, and what opens, until cancelled."""
+        async with together() as group:
+            while True:
+                incident = await self._begun.get()
+                group.create_task(self._drive(incident))
+
+    def wake(self, incident: Incident) -> None:
+        """Look at this incident now: it is new, or something about it changed."""
+        name = _name(incident)
+        drive = self._running.get(name)
+        if drive is not None:
+            drive.hurry()
+            return
+        self._running[name] = _Drive(
+            incident, self._responder, self._store, self._notifier, self._rules, self._clock
+        )
+        self._begun.put_nowait(incident)
+        self._metrics.open_incidents.set(len(self._running))
+
+    def wake_workload(self, key: WorkloadKey) -> bool:
+        """Hurry the workload's open incident; False when it has none."""
+        drives = [drive for drive in self._running.values() if drive.is_open_for(key)]
+        for drive in drives:
+            drive.hurry()
+        return bool(drives)
+
+    def wake_named(self, namespace: str, name: str) -> None:
+        """Hurry the incident of that name, if it is open here."""
+        drive = self._running.get((namespace, name))
+        if drive is not None:
+            drive.hurry()
+
+    def is_open(self, key: WorkloadKey, sequence: int) -> bool:
+        """True when that incident is known to be open."""
+        drive = self._running.get((key.namespace, key.incident_name(sequence)))
+        return drive is not None and drive.is_open_for(key)
+
+    async def _drive(self, incident: Incident) -> None:
+        name = _name(incident)
+        with bind_incident(*name):
+            try:
+                await self._running[name].run(self.wake)
+            finally:
+                del self._running[name]
+                self._metrics.open_incidents.set(len(self._running))
+
+
+class _Drive:
+    """One incident: the newest state known here, and what wakes it."""
+
+    def __init__(
+        self,
+        incident: Incident,
+        responder: Responder,
+        store: IncidentStore,
+        notifier: Notifier,
+        rules: RuleSet,
+        clock: Clock,
+    ) -> None:
+        self._incident = incident
+        self._responder = responder
+        self._store = store
+        self._notifier = notifier
+        self._rules = rules
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._over = False
+
+    def hurry(self) -> None:
+        """Let the present wait end."""
+        self._woken.set()
+
+    def is_open_for(self, key: WorkloadKey) -> bool:
+        return self._incident.key == key and self._incident.phase is not Phase.CLOSED
+
+    async def run(self, wake: Callable[[Incident], None]) -> None:
+        """Step until closed, telling people alongside; then take the open mark away."""
+        async with together() as group:
+            group.create_task(self._tell())
+            deleted = not await self._advance(wake)
+            self._over = True
+            self._changed.set()
+        if not deleted:
+            await self._insist(lambda: self._store.unmark(self._incident))
+
+    async def _advance(self, wake: Callable[[Incident], None]) -> bool:
+        """Step until the incident is closed and finished; False when somebody deleted it."""
+        backoff = _FIRST_BACKOFF
+        while True:
+            self._woken.clear()
+            closed = self._incident.phase is Phase.CLOSED
+            try:
+                step = await self._responder.step(self._incident)
+            except Conflict:
+                pause, stale = AT_ONCE, True
+            except ResponderError as error:
+                log.error("step_failed", phase=self._incident.phase.value, error=str(error))
+                pause, stale, backoff = backoff, True, min(backoff * 2, _LAST_BACKOFF)
+            except Exception:  # noqa: BLE001 - a defect met by one incident must not end all the others
+                log.exception("step_broke", phase=self._incident.phase.value)
+                pause, stale = _LAST_BACKOFF, True
+            else:
+                pause, stale, backoff = step.pause, step.pause > AT_ONCE, _FIRST_BACKOFF
+                self._know(step.incident)
+                if step.following is not None:
+                    wake(step.following)
+                if closed:
+                    return True
+            if pause:
+                await _wait(self._woken, pause)
+            if stale and not await self._insist(self._read):
+                return False
+
+    async def _tell(self) -> None:
+        """Bring Slack and PagerDuty up to date after every change, and again when something failed."""
+        give_up_at: datetime | None = None
+        while True:
+            self._changed.clear()
+            incident = self._incident
+            told = await self._notifier.notify(incident, self._rules.file_for(incident.key))
+            if self._over and not self._changed.is_set():
+                give_up_at = give_up_at or self._clock.now() + _LAST_WORDS
+                if told.retry_at is None:
+                    return
+                if self._clock.now() > give_up_at:
+                    log.error("people_not_told", incident=incident.name, outcome=str(incident.status.outcome))
+                    return
+            wait = None if told.retry_at is None else told.retry_at - self._clock.now()
+            await _wait(self._changed, wait)
+
+    async def _read(self) -> None:
+        self._know(await self._store.get(*_name(self._incident)))
+
+    async def _insist(self, attempt: Callable[[], Awaitable[None]]) -> bool:
+        """Try until it succeeds; False when the incident itself is gone."""
+        backoff = _FIRST_BACKOFF
+        while True:
+            try:
+                await attempt()
+                return True
+            except ResponderError as error:
+                if isinstance(error, NotFound) and not error.resource_missing:
+                    log.warning("incident_deleted", error=str(error))
+                    return False
+                log.warning("incident_out_of_reach", error=str(error))
+            await self._clock.sleep(backoff.total_seconds())
+            backoff = min(backoff * 2, _LAST_BACKOFF)
+
+    def _know(self, incident: Incident) -> None:
+        if incident != self._incident:
+            self._incident = incident
+            self._changed.set()
+
+
+async def _wait(event: asyncio.Event, at_most: timedelta | None) -> None:
+    """Until the event is set, or so long."""
+    try:
+        async with asyncio.timeout(None if at_most is None else max(0.0, at_most.total_seconds())):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+def _name(incident: Incident) -> Name:
+    return incident.metadata.namespace, incident.name

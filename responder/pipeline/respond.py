@@ -1,0 +1,315 @@
+"""The way of an incident, whole: judged, undone, proven, settled, closed. One step a call.
+
+Each step is recorded before the next begins and may be repeated after a crash: intent before effect, effects
+recognised rather than remembered. Called by drive.py, which waits, retries and tells people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_never
+
+import structlog
+
+from responder.actions.rollback import Applied, Attempt, Refused, Rejected, roll_back, void
+from responder.actions.undo import Fence
+from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes
+from responder.clients.prometheus import Prometheus
+from responder.clock import Clock
+from responder.errors import Permanent
+from responder.incidents import advance
+from responder.incidents.model import Incident, Rollback, Status
+from responder.incidents.phases import Outcome, Phase
+from responder.incidents.store import IncidentStore
+from responder.pipeline.close import close, finish, leave_alone, remember_rollback
+from responder.pipeline.gather import Gatherer
+from responder.pipeline.settle import Settling, assess_settling
+from responder.pipeline.unattributed import judge_unattributed
+from responder.rules.decide import Course, decide
+from responder.rules.model import Rule, RuleFile, RuleSet
+from responder.telemetry import Metrics
+from responder.verdicts import Result, Verdict, failed, unknown
+from responder.verification.claim import Claim
+from responder.verification.prove_recovery import RecoveryClaim, prove_recovery
+from responder.verification.prove_traffic import prove_traffic
+from responder.verification.recovery import default_recover_within
+from responder.workloads.history import History
+from responder.workloads.templates import without_hash
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = timedelta(0)
+# An attempt that the world keeps refusing goes back to judging so often; then a person has to look.
+_MOST_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step left behind: the incident, and when to look again without a reason to look earlier."""
+
+    incident: Incident
+    pause: timedelta
+    following: Incident | None = None
+
+
+class Responder:
+    """Takes an incident from one phase to the next."""
+
+    def __init__(
+        self,
+        *,
+        kubernetes: Kubernetes,
+        prometheus: Prometheus,
+        store: IncidentStore,
+        gatherer: Gatherer,
+        rules: RuleSet,
+        clock: Clock,
+        metrics: Metrics,
+        decide_every: timedelta,
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._prometheus = prometheus
+        self._store = store
+        self._gatherer = gatherer
+        self._rules = rules
+        self._clock = clock
+        self._metrics = metrics
+        self._decide_every = decide_every
+
+    async def step(self, incident: Incident) -> Step:
+        """Do what the incident's phase asks for. Raises Conflict when it changed meanwhile: read it again."""
+        match incident.phase:
+            case Phase.OPEN | Phase.AWAITING_DECISION:
+                return await self._judge(incident)
+            case Phase.ROLLING_BACK:
+                return await self._undo(incident)
+            case Phase.VERIFYING:
+                return await self._prove(incident)
+            case Phase.SETTLING:
+                return await self._settle(incident)
+            case Phase.CLOSED:
+                following = await finish(self._store, self._clock, incident)
+                return Step(incident, AT_ONCE, following)
+            case _:
+                assert_never(incident.phase)
+
+    async def _judge(self, incident: Incident) -> Step:
+        """Facts once, a pure decision, its record, and only then the effect."""
+        file = self._rules.file_for(incident.key)
+        rules, firing = self._matching(incident)
+        if file is None or not rules:
+            return await self._judge_unattributed(incident)
+        facts = await self._gatherer.gather(incident, file, rules, firing)
+        judgement = decide(facts)
+        status = advance.judged(incident, judgement, file, facts.now)
+        if judgement.reason != incident.status.reason:
+            self._metrics.decisions.labels(judgement.course.value, judgement.reason).inc()
+            log.info("judged", course=judgement.course.value, reason=judgement.reason, why=judgement.message)
+        if judgement.course is Course.ROLL_BACK and facts.history is not None:
+            deployment = facts.history.deployment
+            status = advance.intended(incident, status, judgement, deployment, file, facts.now)
+            return await self._undo(await self._store.record(incident, status), facts.history)
+        if judgement.course is Course.LEAVE:
+            until = facts.now + file.rollback.cooldown
+            await leave_alone(self._store, incident, until, judgement.by)
+        return await self._record(incident, status)
+
+    async def _undo(self, incident: Incident, history: History | None = None) -> Step:
+        """Carry out the recorded intent, or recognise that it was; give it up only with its fence voided."""
+        file, rollback = self._file(incident), _rollback(incident)
+        attempt = Attempt(
+            key=incident.key,
+            bad_uid=rollback.bad.uid,
+            target_uid=rollback.target.uid,
+            fence=Fence(rollback.previous_fence, incident.fence(rollback.attempt)),
+            freeze_overruled=rollback.freeze_overruled,
+        )
+        result = await self._try_undo(attempt, incident, rollback, history)
+        self._metrics.rollbacks.labels(type(result).__name__).inc()
+        if not isinstance(result, Applied):
+            log.warning("undo_without_effect", reason=result.reason, why=result.message)
+            # A server that forbids the undo forbids the voiding too, and a patch still under way with it.
+            with suppress(Forbidden, Invalid):
+                result = await void(self._kubernetes, attempt) or result
+        now = self._clock.now()
+        if isinstance(result, Applied):
+            await remember_rollback(self._store, incident, now)
+            generation = result.generation
+            return await self._fact(
+                incident, lambda status: advance.applied(status, generation, now, file.rollback.within)
+            )
+        reason, message = result.reason, result.message
+        if isinstance(result, Rejected) or rollback.attempt >= _MOST_ATTEMPTS:
+            status = advance.failed_rollback(incident.status, reason, message, now)
+            return await self._record(incident, status)
+        return await self._fact(incident, lambda status: advance.voided(status, reason, message, now))
+
+    async def _try_undo(
+        self, attempt: Attempt, incident: Incident, rollback: Rollback, history: History | None
+    ) -> Applied | Refused | Rejected:
+        """One try. The freezes that no precondition of the patch can hold are read last."""
+        if not rollback.freeze_overruled:
+            freezes = await self._gatherer.read_shared_freezes(incident.key.namespace)
+            if freezes:
+                return Refused("Frozen", f"Rollbacks were frozen just before the undo ({freezes[0].where}).")
+        if self._clock.now() > rollback.deadline_at:
+            late = f"The undo could not be carried out before {rollback.deadline_at:%H:%M:%S} UTC."
+            return Rejected("UndoTooLate", late)
+        return await roll_back(self._kubernetes, attempt, history)
+
+    async def _prove(self, incident: Incident) -> Step:
+        """Traffic first, then recovery; each way of not getting there is its own outcome."""
+        if incident.status.times.traffic_proven_at is None:
+            return await self._prove_traffic(incident)
+        return await self._prove_recovery(incident)
+
+    async def _prove_traffic(self, incident: Incident) -> Step:
+        file, rollback = self._file(incident), _rollback(incident)
+        history = await self._gatherer.read_history(incident.key)
+        target = None if history is None else history.by_uid(rollback.target.uid)
+        deployment = None if history is None else history.deployment
+        if target is None or deployment is None:
+            message = f"{incident.key} or the revision it was rolled back to is gone."
+            return await self._end(incident, Outcome.SUPERSEDED, failed("Traffic", "Superseded", message))
+        claim = Claim(
+            key=incident.key,
+            deployment_uid=rollback.deployment_uid,
+            target_uid=rollback.target.uid,
+            # While our fence stands, the template is what the server made of our patch.
+            template=deployment.template
+            if deployment.fence == incident.fence(rollback.attempt)
+            else without_hash(target.template),
+            generation=rollback.generation or deployment.generation,
+            services=file.services,
+            stale_progressing_at=rollback.stale_progressing_at,
+        )
+        proof = await prove_traffic(
+            self._kubernetes, self._clock, claim, deadline_at=rollback.deadline_at, hold=file.rollback.hold
+        )
+        if proof.result is Result.PASSED:
+            now = proof.proven_at or self._clock.now()
+            return await self._fact(
+                incident,
+                lambda status: advance.traffic_proven(status, proof.verdicts, proof.message, now),
+            )
+        outcome = Outcome.SUPERSEDED if proof.reason == "Superseded" else Outcome.TRAFFIC_NOT_PROVEN
+        return await self._end(
+            incident, outcome, Verdict("Traffic", proof.result, proof.reason, proof.message)
+        )
+
+    async def _prove_recovery(self, incident: Incident) -> Step:
+        file, rollback = self._file(incident), _rollback(incident)
+        rule = self._leading(incident)
+        proven_at = incident.status.times.traffic_proven_at
+        if proven_at is None or rule is None:
+            verdict = unknown("Recovery", "RuleGone", "The rule that fired is in no rule file any more.")
+            return await self._end(incident, Outcome.RECOVERY_UNKNOWN, verdict)
+        ledger = (await self._store.ensure_record(incident.key)).spec
+        bad, target = ledger.latest_serving(rollback.bad.uid), ledger.first_serving(rollback.target.uid)
+        claim = RecoveryClaim(
+            condition=rule.condition,
+            metrics=file.metrics,
+            selector=file.selector,
+            good_windows=file.rollback.good_windows,
+            traffic_proven_at=proven_at,
+            healthy_until=None if bad is None else bad.first_serving_at,
+            healthy_from=None if target is None else target.first_serving_at,
+        )
+        proof = await prove_recovery(self._prometheus, self._clock, claim, within=_recover_within(file, rule))
+        outcome = _RECOVERY[proof.result]
+        return await self._end(
+            incident, outcome, Verdict("Recovery", proof.result, proof.reason, proof.message)
+        )
+
+    async def _settle(self, incident: Incident) -> Step:
+        """Wait out the echoes; hand over to a new incident when it was no echo."""
+        file = self._file(incident)
+        record = await self._store.ensure_record(incident.key)
+        rules, _ = self._matching(incident)
+        measured = await self._gatherer.measure_rules(file, rules)
+        now = self._clock.now()
+        verdict = assess_settling(incident, rules, record.spec, measured, now)
+        if verdict.settling is Settling.GOES_ON:
+            until = incident.status.times.settle_until or now
+            return Step(incident, max(min(self._decide_every, until - now), timedelta(seconds=1)))
+        followed_by = (
+            incident.key.incident_name(incident.spec.sequence + 1)
+            if verdict.settling is Settling.FOLLOWED
+            else None
+        )
+        return await self._record(
+            incident, advance.settled(incident.status, now, followed_by, verdict.message)
+        )
+
+    async def _judge_unattributed(self, incident: Incident) -> Step:
+        """No rule speaks of these alerts: people are told, and nothing is touched."""
+        return await self._record(incident, judge_unattributed(incident, self._clock.now()))
+
+    async def _record(self, incident: Incident, status: Status) -> Step:
+        """Write what was judged, if it says anything new."""
+        if status.phase is Phase.CLOSED:
+            closed = await close(self._store, self._clock, incident, status)
+            self._metrics.incidents.labels(str(status.outcome), status.reason).inc()
+            return Step(closed, AT_ONCE)
+        if status != incident.status:
+            incident = await self._store.record(incident, status)
+        return Step(incident, self._decide_every)
+
+    async def _end(self, incident: Incident, outcome: Outcome, verdict: Verdict) -> Step:
+        """The proof is over: write its outcome, then settle."""
+        now = self._clock.now()
+        settle_until = now + self._file(incident).settle_time
+        return await self._fact(
+            incident, lambda status: advance.ended(status, outcome, verdict, now, settle_until)
+        )
+
+    async def _fact(self, incident: Incident, change: Callable[[Status], Status]) -> Step:
+        """Write what has happened, whatever else was written meanwhile."""
+        return Step(await self._store.record_fact(incident, change), AT_ONCE)
+
+    def _matching(self, incident: Incident) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+        """The rules of all the incident's alerts, and of those that have not ended."""
+        alerts = incident.spec.alerts.values()
+        every = (rule for alert in alerts for rule in self._rules.match(alert.labels))
+        firing = (rule for alert in incident.firing.values() for rule in self._rules.match(alert.labels))
+        return tuple(dict.fromkeys(every)), tuple(dict.fromkeys(firing))
+
+    def _leading(self, incident: Incident) -> Rule | None:
+        """The rule that the rollback was decided by."""
+        rules, _ = self._matching(incident)
+        return next((rule for rule in rules if rule.id == incident.status.rule), rules[0] if rules else None)
+
+    def _file(self, incident: Incident) -> RuleFile:
+        file = self._rules.file_for(incident.key)
+        if file is None:
+            raise RuleFileGone(
+                f"Incident {incident.name} is half way, and no rule file speaks of {incident.key} any more:"
+                " put the file back until the incident is closed."
+            )
+        return file
+
+
+class RuleFileGone(Permanent):
+    """A rule file was removed under an incident that needs it."""
+
+
+_RECOVERY = {
+    Result.PASSED: Outcome.ROLLED_BACK,
+    Result.FAILED: Outcome.NOT_RECOVERED,
+    Result.UNKNOWN: Outcome.RECOVERY_UNKNOWN,
+}
+
+
+def _recover_within(file: RuleFile, rule: Rule) -> timedelta:
+    """How long recovery may take: as the rule file says, or derived from the slowest metric."""
+    wish = file.rollback.recover_within
+    return wish or default_recover_within(rule.condition, file.metrics, file.rollback.good_windows)
+
+
+def _rollback(incident: Incident) -> Rollback:
+    if incident.status.rollback is None:
+        raise ValueError(f"incident {incident.name} is in phase {incident.phase} without a rollback")
+    return incident.status.rollback

@@ -1,0 +1,90 @@
+"""Whether what still fires after a rollback is its echo. Pure.
+
+Rate windows stay above a threshold for minutes after the errors stop, and slower alerts fire later still.
+They are echoes only while no other revision than the target has begun to serve, and only for a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from responder.incidents.model import Incident
+from responder.rules.conditions import Comparison, Condition, holds
+from responder.rules.facts import values_of
+from responder.rules.measurement import Measurement
+from responder.rules.model import Rule
+from responder.workloads.ledger import Ledger, Serving
+
+# A condition that can't be measured is waited for so much longer; then silence is no reason to close.
+_PATIENCE = timedelta(minutes=10)
+
+
+class Settling(StrEnum):
+    """What the settling incident does next."""
+
+    GOES_ON = "GoesOn"
+    OVER = "Over"
+    FOLLOWED = "Followed"
+
+
+@dataclass(frozen=True, slots=True)
+class SettlingVerdict:
+    """The next thing, and why."""
+
+    settling: Settling
+    message: str
+
+
+def assess_settling(
+    incident: Incident,
+    rules: tuple[Rule, ...],
+    ledger: Ledger,
+    measurements: Mapping[Comparison, Measurement],
+    now: datetime,
+) -> SettlingVerdict:
+    """Go on waiting, close for good, or hand over to an incident that follows."""
+    newcomer = _newcomer(incident, ledger)
+    if newcomer is not None:
+        name = newcomer.revision.replica_set
+        if incident.firing:
+            return SettlingVerdict(
+                Settling.FOLLOWED,
+                f"Revision {name} began to serve while alerts still fire: no echo any more.",
+            )
+        return SettlingVerdict(Settling.OVER, f"Revision {name} began to serve and nothing fires.")
+    until = incident.status.times.settle_until
+    if until is not None and now < until:
+        return SettlingVerdict(Settling.GOES_ON, f"Echoes are waited out until {until:%H:%M:%S} UTC.")
+    truths = [_truth(rule.condition, measurements) for rule in rules]
+    if True in truths:
+        return SettlingVerdict(Settling.FOLLOWED, "A condition is still true after the time for echoes.")
+    if None in truths and incident.firing:
+        if until is not None and now < until + _PATIENCE:
+            return SettlingVerdict(
+                Settling.GOES_ON, "A condition can't be measured and its alert still fires."
+            )
+        return SettlingVerdict(Settling.FOLLOWED, "An alert still fires and its condition can't be measured.")
+    return SettlingVerdict(Settling.OVER, "The time for echoes is over and nothing goes on.")
+
+
+def _newcomer(incident: Incident, ledger: Ledger) -> Serving | None:
+    """A revision other than the target that began to serve after the undo."""
+    rollback = incident.status.rollback
+    if rollback is None or rollback.applied_at is None:
+        return None
+    applied_at, target = rollback.applied_at, rollback.target.uid
+    later = (
+        serving
+        for serving in ledger.servings
+        if serving.revision.uid != target
+        and serving.first_serving_at is not None
+        and serving.first_serving_at > applied_at
+    )
+    return next(later, None)
+
+
+def _truth(condition: Condition, measurements: Mapping[Comparison, Measurement]) -> bool | None:
+    return holds(condition, values_of(condition, measurements))
