@@ -148,6 +148,30 @@ def invalid(resource: Resource, name: str, causes: Sequence[Cause], *, by_resour
     return ApiError(422, "Invalid", f'{subject} "{name}" is invalid: {joined}', details)
 
 
+def invalid_options(kind: str, causes: Sequence[Cause]) -> ApiError:
+    """422: the query asks for what there is not; kind is the options' kind, such as PatchOptions."""
+    texts = list(dict.fromkeys(str(cause) for cause in causes))
+    joined = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    listed = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
+    details = {"group": "meta.k8s.io", "kind": kind, "causes": listed}
+    return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {joined}', details)
+
+
+def unsupported_media_type(accepted: Iterable[str]) -> ApiError:
+    """415: the body is in none of the accepted media types."""
+    message = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(
+        accepted
+    )
+    return ApiError(415, "UnsupportedMediaType", message)
+
+
+def too_large_version(version: int, current: int) -> ApiError:
+    """504: the version asked for is yet to come."""
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    message = f"Timeout: Too large resource version: {version}, current: {current}"
+    return ApiError(504, "Timeout", message, {"causes": causes}, retry_after_seconds=1)
+
+
 def unprocessable() -> ApiError:
     """422 with empty details: what every failed step of a JSON patch looks like."""
     return ApiError(422, "Invalid", "the server rejected our request due to an error in our request", {})

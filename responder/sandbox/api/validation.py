@@ -49,6 +49,7 @@ _NAME_BYTES = 253
 _LABEL_BYTES = 63
 _ANNOTATIONS_BYTES = 256 * 1024
 _NOT_NEGATIVE = "must be greater than or equal to 0"
+_NOTE_BYTES = 1024
 _IMMUTABLE = "field is immutable"
 _NAMES_AS_LABELS = frozenset({"namespaces", "services"})
 _FREE_NAMES = frozenset(
@@ -239,11 +240,46 @@ def _service(obj: Object, _old: Object | None) -> Iterator[Cause]:
             yield invalid_value(f"spec.ports[{index}].port", number or 0, detail)
 
 
+def newer_event_causes(obj: Object, controller: str, kind_field: str) -> Iterator[Cause]:
+    """Yield what the rules of events.k8s.io find wrong; they hold for a core Event with an eventTime too.
+
+    controller is what the group calls the reporting controller; kind_field is empty where any type is taken.
+    """
+    if not obj.get("eventTime"):
+        yield required_value("eventTime")
+    name = str(obj.get(controller) or "")
+    if not name:
+        yield required_value(controller)
+    for fault in qualified_name_faults(name):
+        yield invalid_value(controller, name, fault)
+    for member in ("reportingInstance", "action", "reason"):
+        if not obj.get(member):
+            yield required_value(member)
+    if len(str(obj.get("note") or obj.get("message") or "").encode()) > _NOTE_BYTES:
+        yield invalid_value("message", "", f"can have at most {_NOTE_BYTES} characters")
+    kind = str(obj.get("type") or "")
+    if kind_field and kind not in ("Normal", "Warning"):
+        yield invalid_value(kind_field, "", f"has invalid value: {kind}")
+
+
 def _event(obj: Object, old: Object | None) -> Iterator[Cause]:
+    if old is None and obj.get("eventTime") and "reportingComponent" in obj:
+        yield from newer_event_causes(obj, "reportingComponent", "type")
+    if old is not None and obj.get("message") != old.get("message") and old.get("eventTime"):
+        yield invalid_value("message", obj.get("message"), _IMMUTABLE)
     namespace = obj["metadata"].get("namespace", "")
     involved = (obj.get("involvedObject") or {}).get("namespace") or ""
     if involved != namespace and not (not involved and namespace == "default"):
         yield invalid_value("involvedObject.namespace", involved, "does not match event.namespace")
+
+
+def _lease(obj: Object, _old: Object | None) -> Iterator[Cause]:
+    spec = obj.get("spec") or {}
+    if isinstance(spec.get("leaseDurationSeconds"), int) and spec["leaseDurationSeconds"] <= 0:
+        detail = "must be greater than 0"
+        yield invalid_value("spec.leaseDurationSeconds", spec["leaseDurationSeconds"], detail)
+    if isinstance(spec.get("leaseTransitions"), int) and spec["leaseTransitions"] < 0:
+        yield invalid_value("spec.leaseTransitions", spec["leaseTransitions"], _NOT_NEGATIVE)
 
 
 _CHECKS: dict[str, Callable[[Object, Object | None], Iterator[Cause]]] = {
@@ -254,6 +290,7 @@ _CHECKS: dict[str, Callable[[Object, Object | None], Iterator[Cause]]] = {
     "pods": _pod,
     "services": _service,
     "events": _event,
+    "leases.coordination.k8s.io": _lease,
 }
 
 

@@ -1,0 +1,337 @@
+"""The API server on HTTP: authenticates, authorizes, dispatches, streams watches, keeps the request log.
+
+It turns requests into calls and replies into responses; what they mean is decided elsewhere. The sandbox's
+cluster runs it; tests run it alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, assert_never
+
+import yaml
+from aiohttp import web
+
+from responder.sandbox.api import status
+from responder.sandbox.api.access import ADMIN, Attributes, Authorizer, Tokens, User
+from responder.sandbox.api.call import Call, Reply
+from responder.sandbox.api.discovery import answer_discovery, is_aggregated
+from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, Faults, Hang, Refuse
+from responder.sandbox.api.lists import parse_selection, requested_version
+from responder.sandbox.api.objects import Object
+from responder.sandbox.api.request_log import RequestLog, RequestRecord
+from responder.sandbox.api.resources import Resource
+from responder.sandbox.api.reviews import AUTHENTICATION, AUTHORIZATION, answer_review
+from responder.sandbox.api.status import ApiError
+from responder.sandbox.api.store import Store
+from responder.sandbox.api.subresources import Subresources
+from responder.sandbox.api.target import Target, parse_target
+from responder.sandbox.api.verbs import Verbs
+from responder.sandbox.api.views import as_partial, represent
+from responder.sandbox.api.watches import Watch, parse_watch_options
+
+ADMIN_TOKEN = "admin"
+_MAX_BODY_BYTES = 3 * 1024 * 1024
+_NOT_FOUND_TEXT = "404 page not found\n"
+# How long the real server waits for a version that is yet to come, and how often it looks.
+_VERSION_WAIT_SECONDS = 3.0
+_VERSION_POLL_SECONDS = 0.05
+_AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+
+class ApiServer:
+    """A Kubernetes API over one store. log tells who asked for what; faults make it fail on demand."""
+
+    def __init__(self, store: Store, tokens: Tokens | None = None) -> None:
+        """tokens: who may come in; by default only an administrator with the token "admin"."""
+        self.store = store
+        self.tokens = tokens or Tokens({ADMIN_TOKEN: ADMIN})
+        self.log = RequestLog()
+        self.faults = Faults()
+        self._authorizer = Authorizer(store)
+        self._verbs = Verbs(store)
+        self._subresources = Subresources(store, self._verbs, self.tokens)
+        self._watches: set[Watch] = set()
+
+    def app(self) -> web.Application:
+        """Return a web application that serves this API."""
+        app = web.Application(client_max_size=_MAX_BODY_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        app.on_shutdown.append(self._end_watches)
+        return app
+
+    async def _end_watches(self, _app: web.Application) -> None:
+        for watch in self._watches:
+            watch.close()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        exchange = _Exchange(request, self.store)
+        effect = self.faults.take(request.method, request.path_qs)
+        try:
+            await exchange.read_body()
+            return await self._answer(exchange, effect)
+        except ApiError as error:
+            return self._respond(exchange, Reply(error.code, error.status()))
+
+    async def _answer(self, exchange: _Exchange, effect: Effect | None) -> web.StreamResponse:
+        match effect:
+            case Refuse(code, retry_after_seconds):
+                return self._respond(exchange, _refusal(code), retry_after_seconds)
+            case DropBefore() | Hang(after_effect=False):
+                self._record(exchange, 0)
+                return await self._fall_silent(exchange, effect)
+            case Delay(seconds):
+                await self.store.clock.sleep(seconds)
+            case DropAfter() | Hang() | None:
+                pass
+            case _:
+                assert_never(effect)
+        exchange.user = self.tokens.authenticate(exchange.request.headers.get("Authorization", ""))
+        target = parse_target(exchange.request.method, exchange.request.path, exchange.request.query)
+        if target is not None and target.verb == "watch" and self._resource(target) is not None:
+            return await self._stream(exchange, target)
+        reply = await self._reply(exchange, target)
+        if isinstance(effect, DropAfter | Hang):
+            self._record(exchange, 0)
+            return await self._fall_silent(exchange, effect)
+        return self._respond(exchange, reply)
+
+    async def _reply(self, exchange: _Exchange, target: Target | None) -> Reply:
+        request = exchange.request
+        if target is None or target.plural == "":
+            return self._reply_to_path(exchange)
+        resource = self._resource(target)
+        is_review = target.group in (AUTHORIZATION, AUTHENTICATION)
+        if resource is None and not is_review and not self.store.catalog.has_group(target.group):
+            return self._reply_to_path(exchange)
+        self._authorizer.check(exchange.user, target.attributes())
+        call = exchange.call(target)
+        if is_review:
+            return answer_review(call, self._authorizer)
+        if resource is None:
+            raise status.no_such_resource()
+        if request.method == "GET":
+            await self._wait_for_version(exchange)
+        return self._dispatch(call, resource)
+
+    def _dispatch(self, call: Call, resource: Resource) -> Reply:
+        target = call.target
+        _check_scope(target, resource)
+        if target.subresource == "status" and resource.has_status:
+            if target.verb not in ("get", "update", "patch"):
+                raise status.method_not_allowed()
+        elif target.subresource:
+            return self._subresources.answer(call, resource)
+        match target.verb:
+            case "get":
+                return self._verbs.get(call, resource)
+            case "list":
+                return self._verbs.list(call, resource)
+            case "create":
+                return self._verbs.create(call, resource)
+            case "update":
+                return self._verbs.update(call, resource)
+            case "patch":
+                return self._verbs.patch(call, resource)
+            case "delete":
+                return self._verbs.delete(call, resource)
+            case "deletecollection":
+                return self._verbs.delete_collection(call, resource)
+            case _:
+                raise status.method_not_allowed()
+
+    def _reply_to_path(self, exchange: _Exchange) -> Reply:
+        path, accept = exchange.request.path, exchange.request.headers.get("Accept", "")
+        verb = exchange.request.method.lower()
+        self._authorizer.check(exchange.user, Attributes(verb=verb, path=path))
+        document = answer_discovery(path, accept, self.store.catalog)
+        if document is None and path.startswith("/apis/") and self._knows_group(path):
+            raise status.no_such_resource()
+        return Reply(404, _NOT_FOUND_TEXT) if document is None else Reply(200, document)
+
+    def _knows_group(self, path: str) -> bool:
+        return self.store.catalog.has_group(path.split("/")[2])
+
+    def _resource(self, target: Target) -> Resource | None:
+        return self.store.catalog.find(target.group, target.version, target.plural)
+
+    async def _wait_for_version(self, exchange: _Exchange) -> None:
+        wanted = requested_version(exchange.request.query) or 0
+        waited = 0.0
+        while wanted > self.store.resource_version:
+            if waited >= _VERSION_WAIT_SECONDS:
+                raise status.too_large_version(wanted, self.store.resource_version)
+            await self.store.clock.sleep(_VERSION_POLL_SECONDS)
+            waited += _VERSION_POLL_SECONDS
+
+    async def _stream(self, exchange: _Exchange, target: Target) -> web.StreamResponse:
+        resource = self._resource(target)
+        assert resource is not None
+        self._authorizer.check(exchange.user, target.attributes())
+        query, accept = exchange.request.query, exchange.request.headers.get("Accept", "")
+        options = parse_watch_options(query, self.store)
+        selection = parse_selection(resource, target.namespace, query)
+        partial = "as=PartialObjectMetadata" in accept
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        with Watch(self.store, selection, options) as watch:
+            self._watches.add(watch)
+            try:
+                await response.prepare(exchange.request)
+                self._record(exchange, 200)
+                async for event in watch.events():
+                    if partial and event["type"] not in ("ERROR", "BOOKMARK"):
+                        event = {**event, "object": as_partial(event["object"])}
+                    await response.write(_json_bytes(event) + b"\n")
+            finally:
+                self._watches.discard(watch)
+        return response
+
+    async def _fall_silent(self, exchange: _Exchange, effect: DropBefore | DropAfter | Hang) -> web.Response:
+        if isinstance(effect, Hang):
+            # Ends when the client gives up or the server stops: both cancel this handler.
+            await asyncio.get_running_loop().create_future()
+        transport = exchange.request.transport
+        if transport is not None:
+            transport.abort()
+        return web.Response()
+
+    def _respond(
+        self, exchange: _Exchange, reply: Reply, retry_after_seconds: int | None = None
+    ) -> web.Response:
+        headers = {}
+        media = "text/plain; charset=utf-8"
+        body: Object | str = reply.body
+        code = reply.code
+        if isinstance(body, dict):
+            accept = exchange.request.headers.get("Accept", "")
+            try:
+                body, media = (body, "application/json") if code >= 400 else represent(accept, body)
+            except ApiError as error:
+                body, media, code = error.status(), "application/json", error.code
+            if body.get("kind") == "APIGroupDiscoveryList" and is_aggregated(accept):
+                media = _AGGREGATED_TYPE
+            retry_after_seconds = retry_after_seconds or body.get("details", {}).get("retryAfterSeconds")
+        if retry_after_seconds is not None and code >= 400:
+            headers["Retry-After"] = str(retry_after_seconds)
+        self._record(exchange, code)
+        response = web.Response(
+            status=code, body=_encoded(body, media), headers={"Content-Type": media, **headers}
+        )
+        for warning in reply.warnings:
+            response.headers.add("Warning", f"299 - {json.dumps(warning)}")
+        return response
+
+    def _record(self, exchange: _Exchange, code: int) -> None:
+        request = exchange.request
+        body = exchange.shown_body()
+        in_body = isinstance(body, dict) and request.method == "DELETE" and body.get("dryRun") == ["All"]
+        self.log.append(
+            RequestRecord(
+                at=exchange.at,
+                user=exchange.user.name,
+                user_agent=request.headers.get("User-Agent", ""),
+                method=request.method,
+                path=request.path,
+                query=dict(request.query),
+                content_type=request.content_type if exchange.body else "",
+                body=body,
+                status=code,
+                dry_run=request.query.get("dryRun") == "All" or in_body,
+            )
+        )
+
+
+class _Exchange:
+    """One HTTP request on its way: when it came, who sent it, what it carried."""
+
+    def __init__(self, request: web.Request, store: Store) -> None:
+        self.request = request
+        self.at = store.clock.now()
+        self.user = User("")
+        self.body = b""
+
+    async def read_body(self) -> None:
+        try:
+            self.body = await self.request.read()
+        except web.HTTPRequestEntityTooLarge:
+            message = f"Request entity too large: limit is {_MAX_BODY_BYTES}"
+            raise ApiError(413, "RequestEntityTooLarge", message) from None
+
+    def call(self, target: Target) -> Call:
+        headers = self.request.headers
+        return Call(
+            target=target,
+            query=self.request.query,
+            user=self.user,
+            user_agent=headers.get("User-Agent", ""),
+            content_type=headers.get("Content-Type", "").partition(";")[0].strip(),
+            body=self.body,
+        )
+
+    def shown_body(self) -> Any:
+        try:
+            return json.loads(self.body) if self.body else None
+        except ValueError:
+            return self.body.decode(errors="replace")
+
+
+@asynccontextmanager
+async def run_server(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve app while the block runs and yield its URL; port 0 takes a free one."""
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def kubeconfig(server_url: str, token: str = ADMIN_TOKEN, namespace: str = "default") -> dict[str, Any]:
+    """Return a kubeconfig that leads kubectl and other clients to the server."""
+    context = {"cluster": "sandbox", "user": "sandbox", "namespace": namespace}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "sandbox", "cluster": {"server": server_url}}],
+        "users": [{"name": "sandbox", "user": {"token": token}}],
+        "contexts": [{"name": "sandbox", "context": context}],
+        "current-context": "sandbox",
+    }
+
+
+def _check_scope(target: Target, resource: Resource) -> None:
+    if bool(target.namespace) and not resource.namespaced:
+        raise status.no_such_resource()
+    if resource.namespaced and not target.namespace and target.verb not in ("list", "watch"):
+        raise status.no_such_resource() if target.name else status.method_not_allowed()
+    if target.verb == "deletecollection" and target.verb not in resource.verbs:
+        raise status.method_not_allowed()
+
+
+def _refusal(code: int) -> Reply:
+    reasons = {
+        409: ("Conflict", "the request conflicts with another one"),
+        429: (
+            "TooManyRequests",
+            "the server has received too many requests; try again later",
+        ),
+        500: ("InternalError", "Internal error occurred: switched on as a fault"),
+        503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
+        504: ("Timeout", "Timeout: request did not complete within the allotted timeout"),
+    }
+    reason, message = reasons.get(code, ("", "the request was refused, as switched on"))
+    return Reply(code, ApiError(code, reason, message).status())
+
+
+def _encoded(body: Object | str, media: str) -> bytes:
+    if isinstance(body, str):
+        return body.encode()
+    return yaml.safe_dump(body).encode() if media == "application/yaml" else _json_bytes(body)
+
+
+def _json_bytes(body: Object) -> bytes:
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()

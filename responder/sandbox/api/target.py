@@ -1,0 +1,74 @@
+"""What a URL means: which resource, which object, which subresource, which verb.
+
+Pure. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from responder.sandbox.api.access import Attributes
+
+_OWN_SUBRESOURCES = ("status", "finalize")
+_OBJECT_VERBS = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_COLLECTION_VERBS = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
+_TRUE = ("1", "true", "True", "t", "T", "TRUE")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A path below /api or /apis that names a resource; verb is what the method does there, "" if nothing."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str
+    name: str
+    subresource: str
+    verb: str
+
+    def attributes(self) -> Attributes:
+        """Return what a rule has to allow for this."""
+        return Attributes(
+            verb=self.verb,
+            group=self.group,
+            resource=self.plural,
+            subresource=self.subresource,
+            namespace=self.name if self.plural == "namespaces" else self.namespace,
+            name=self.name,
+        )
+
+
+def parse_target(method: str, path: str, query: Mapping[str, str]) -> Target | None:
+    """Return what path names, None for one that names no resource (discovery, health, nothing)."""
+    parts = [part for part in path.split("/") if part]
+    if len(parts) > 2 and parts[0] == "api":
+        group, version, rest = "", parts[1], parts[2:]
+    elif len(parts) > 3 and parts[0] == "apis":
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and not (not group and rest[2] in _OWN_SUBRESOURCES):
+        namespace, rest = rest[1], rest[2:]
+    plural, name, subresource = rest[0], _at(rest, 1), "/".join(rest[2:])
+    return Target(
+        group, version, plural, namespace, name, subresource, _verb(method, name, subresource, query)
+    )
+
+
+def is_true(text: str | None) -> bool:
+    """Read a boolean parameter as Go does; anything odd is false."""
+    return text in _TRUE
+
+
+def _verb(method: str, name: str, subresource: str, query: Mapping[str, str]) -> str:
+    if name:
+        return "create" if method == "POST" and subresource else _OBJECT_VERBS.get(method, "")
+    verb = _COLLECTION_VERBS.get(method, "")
+    return "watch" if verb == "list" and is_true(query.get("watch")) else verb
+
+
+def _at(parts: list[str], index: int) -> str:
+    return parts[index] if index < len(parts) else ""

@@ -1,0 +1,245 @@
+"""What the API does to objects: get, list, create, update, patch, delete. Synchronous, so each is atomic.
+
+The server calls these after it has found out who asks and whether they may.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from responder.sandbox.api import status
+from responder.sandbox.api.apply import merge_applied, read_applied
+from responder.sandbox.api.bodies import check_patched, decode_object, parse_patch
+from responder.sandbox.api.call import Call, Reply
+from responder.sandbox.api.lists import check_list_options, parse_selection, select_page
+from responder.sandbox.api.objects import Object, finalizers, name_of
+from responder.sandbox.api.patches import apply_json_patch, apply_merge_patch, apply_strategic_merge_patch
+from responder.sandbox.api.resources import Resource
+from responder.sandbox.api.status import ApiError, bad_request, unsupported_value
+from responder.sandbox.api.store import Store
+from responder.sandbox.api.validation import newer_event_causes
+from responder.sandbox.api.views import as_list, inside, outside
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+_CUSTOM_PATCHES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
+_PATCHES = (*_CUSTOM_PATCHES, STRATEGIC_MERGE_PATCH)
+_PROPAGATIONS = ("Foreground", "Background", "Orphan")
+
+
+class Verbs:
+    """The verbs on one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, call: Call, resource: Resource) -> Reply:
+        """Answer with one object."""
+        return Reply(200, outside(resource, self.existing(call, resource)))
+
+    def list(self, call: Call, resource: Resource) -> Reply:
+        """Answer with the objects of a namespace, or of all."""
+        check_list_options(call.query)
+        selection = parse_selection(resource, call.target.namespace, call.query)
+        page, metadata = select_page(self._store, selection, call.query)
+        return Reply(200, as_list(resource, page, metadata))
+
+    def create(self, call: Call, resource: Resource) -> Reply:
+        """Store the object in the body."""
+        call.check_options()
+        obj, warnings = self._decode(call, resource)
+        if obj["metadata"].get("resourceVersion"):
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+        return self._store_new(call, resource, obj, warnings)
+
+    def update(self, call: Call, resource: Resource) -> Reply:
+        """Store the object in the body in place of the one that is there (or, on /status, its status)."""
+        call.check_options()
+        obj, warnings = self._decode(call, resource)
+        missing = self._store.get(resource.storage_key, call.target.namespace, call.target.name) is None
+        if missing and resource.create_on_update and not call.target.subresource:
+            obj["metadata"].pop("resourceVersion", None)
+            return self._store_new(call, resource, obj, warnings)
+        stored = self._write(call, resource, obj)
+        return Reply(200, outside(resource, stored), (*warnings, *_finalizer_warnings(stored)))
+
+    def patch(self, call: Call, resource: Resource) -> Reply:
+        """Change the object by one of the four kinds of patch."""
+        _check_patch_type(call, resource)
+        call.check_options()
+        if call.content_type == APPLY_PATCH:
+            return self._apply(call, resource)
+        if call.query.get("force"):
+            cause = status.forbidden_value("force", "may not be specified for non-apply patch")
+            raise status.invalid_options("PatchOptions", [cause])
+        current = outside(resource, self.existing(call, resource))
+        patched = apply_patch(call, current)
+        return self._store_patched(call, resource, current, patched)
+
+    def delete(self, call: Call, resource: Resource) -> Reply:
+        """Delete the object, or begin to."""
+        call.check_options()
+        options = _delete_options(call)
+        before = self.existing(call, resource)
+        after = self._delete_one(resource, before, options)
+        if resource.deletion_returns_object or after["metadata"].get("deletionTimestamp"):
+            return Reply(200, outside(resource, after))
+        details = {"name": name_of(after), "group": resource.group, "kind": resource.plural}
+        body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+        shown = {key: value for key, value in details.items() if value}
+        return Reply(200, {**body, "details": {**shown, "uid": after["metadata"]["uid"]}})
+
+    def delete_collection(self, call: Call, resource: Resource) -> Reply:
+        """Delete every object that the selectors mean."""
+        call.check_options()
+        options = _delete_options(call)
+        selection = parse_selection(resource, call.target.namespace, call.query)
+        page, metadata = select_page(self._store, selection, call.query)
+        deleted = [self._delete_one(resource, obj, options) for obj in page]
+        return Reply(200, as_list(resource, deleted, metadata))
+
+    def existing(self, call: Call, resource: Resource) -> Object:
+        """Return a copy of the stored object that the path names; ApiError 404 without it."""
+        target = call.target
+        found = self._store.get(resource.storage_key, target.namespace, target.name)
+        if found is None:
+            raise status.not_found(resource, target.name)
+        return found
+
+    def _decode(self, call: Call, resource: Resource) -> tuple[Object, tuple[str, ...]]:
+        kind = self._store.kind(resource)
+        obj, warnings = decode_object(call, resource, kind, self._store.catalog)
+        check_place(call, obj)
+        return obj, warnings
+
+    def _store_new(self, call: Call, resource: Resource, obj: Object, warnings: tuple[str, ...]) -> Reply:
+        stored = self._store.create(
+            resource.storage_key, self._inside(resource, obj), manager=call.manager, dry_run=call.dry_run
+        )
+        return Reply(201, outside(resource, stored), (*warnings, *_finalizer_warnings(stored)))
+
+    def _write(self, call: Call, resource: Resource, obj: Object) -> Object:
+        return self._store.update(
+            resource.storage_key,
+            self._inside(resource, obj),
+            manager=call.manager,
+            subresource=call.target.subresource,
+            dry_run=call.dry_run,
+        )
+
+    def _inside(self, resource: Resource, obj: Object) -> Object:
+        if resource.stored_as:
+            causes = list(newer_event_causes(obj, "reportingController", "type"))
+            if causes:
+                raise status.invalid(self._store.resource(resource.stored_as), name_of(obj), causes)
+        return inside(resource, obj)
+
+    def _store_patched(self, call: Call, resource: Resource, current: Object, patched: Object) -> Reply:
+        warnings = check_patched(call, resource, self._store.kind(resource), patched)
+        check_place(call, patched)
+        uid = patched["metadata"].get("uid")
+        if uid != current["metadata"]["uid"]:
+            cause = status.invalid_value("metadata.uid", uid, "field is immutable")
+            raise status.invalid(resource, call.target.name, [cause])
+        stored = self._write(call, resource, patched)
+        added = set(finalizers(stored)) - set(finalizers(current))
+        odd = _finalizer_warnings(stored) if added else ()
+        return Reply(200, outside(resource, stored), (*warnings, *odd))
+
+    def _apply(self, call: Call, resource: Resource) -> Reply:
+        applied = read_applied(call, resource, parse_patch(call))
+        check_place(call, applied)
+        found = self._store.get(resource.storage_key, call.target.namespace, call.target.name)
+        if found is None:
+            if call.target.subresource:
+                raise status.not_found(resource, call.target.name)
+            return self._store_new(call, resource, applied, ())
+        current = outside(resource, found)
+        return self._store_patched(call, resource, current, merge_applied(current, applied))
+
+    def _delete_one(self, resource: Resource, obj: Object, options: Mapping[str, Any]) -> Object:
+        preconditions = options.get("preconditions") or {}
+        return self._store.delete(
+            resource.storage_key,
+            obj["metadata"].get("namespace", ""),
+            name_of(obj),
+            uid=preconditions.get("uid"),
+            resource_version=preconditions.get("resourceVersion"),
+            propagation=options.get("propagationPolicy") or "Background",
+            grace_seconds=options.get("gracePeriodSeconds"),
+            dry_run=bool(options.get("dryRun")),
+        )
+
+
+def apply_patch(call: Call, current: Object) -> Object:
+    """Return current as the patch in the body changes it (all kinds but server-side apply)."""
+    patch = parse_patch(call)
+    match call.content_type:
+        case "application/json-patch+json":
+            patched = apply_json_patch(current, patch)
+        case "application/merge-patch+json":
+            patched = apply_merge_patch(current, patch)
+        case _:
+            patched = apply_strategic_merge_patch(current, patch)
+    if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+        raise status.unprocessable()
+    return patched
+
+
+def check_place(call: Call, obj: Object) -> None:
+    """Put obj where the path says it belongs; ApiError 400 when it says otherwise itself."""
+    target, meta = call.target, obj["metadata"]
+    if target.namespace and (meta.setdefault("namespace", target.namespace) or "") != target.namespace:
+        why = "the namespace of the provided object does not match the namespace sent on the request"
+        raise bad_request(why)
+    if target.name and target.verb in ("update", "patch"):
+        if not meta.get("name") and target.verb == "update":
+            raise bad_request("name must be provided")
+        if meta.setdefault("name", target.name) != target.name:
+            raise bad_request(
+                f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})"
+            )
+
+
+def _check_patch_type(call: Call, resource: Resource) -> None:
+    if resource.custom and call.content_type not in _CUSTOM_PATCHES:
+        raise status.unsupported_media_type(_CUSTOM_PATCHES)
+    if call.content_type not in _PATCHES:
+        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
+def _delete_options(call: Call) -> Mapping[str, Any]:
+    options: dict[str, Any] = {}
+    if call.body.strip():
+        try:
+            options = json.loads(call.body)
+        except ValueError as error:
+            raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+    for name in ("propagationPolicy", "dryRun"):
+        if call.query.get(name):
+            options.setdefault(name, call.query[name])
+    if call.query.get("gracePeriodSeconds"):
+        options.setdefault("gracePeriodSeconds", int(call.query["gracePeriodSeconds"]))
+    if options.get("orphanDependents"):
+        options["propagationPolicy"] = "Orphan"
+    policy = options.get("propagationPolicy")
+    if policy and policy not in _PROPAGATIONS:
+        cause = unsupported_value("propagationPolicy", policy, (*_PROPAGATIONS, "nil"))
+        raise status.invalid_options("DeleteOptions", [cause])
+    return options
+
+
+def _finalizer_warnings(obj: Object) -> tuple[str, ...]:
+    advice = (
+        "prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers"
+    )
+    known = ("foregroundDeletion", "orphan", "kubernetes")
+    return tuple(
+        f'metadata.finalizers: "{name}": {advice}'
+        for name in finalizers(obj)
+        if "/" not in name and name not in known
+    )

@@ -1,0 +1,91 @@
+"""How stored objects look from outside: the version and group they are asked under, lists, metadata alone.
+
+Pure. Called by the verbs and by watches, and for bodies on their way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from responder.sandbox.api.objects import Object, copied
+from responder.sandbox.api.resources import Resource
+from responder.sandbox.api.status import ApiError
+
+# What events.k8s.io calls the members of a core Event, besides those that are named alike.
+_EVENT_NAMES = {
+    "involvedObject": "regarding",
+    "message": "note",
+    "source": "deprecatedSource",
+    "firstTimestamp": "deprecatedFirstTimestamp",
+    "lastTimestamp": "deprecatedLastTimestamp",
+    "count": "deprecatedCount",
+    "reportingComponent": "reportingController",
+}
+_CORE_NAMES = {new: old for old, new in _EVENT_NAMES.items()}
+_REPRESENTATIONS = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+
+
+def outside(resource: Resource, obj: Object) -> Object:
+    """Return a stored object as a client of resource sees it."""
+    if resource.stored_as:
+        obj = {_EVENT_NAMES.get(name, name): value for name, value in obj.items()}
+    return {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
+
+
+def inside(resource: Resource, obj: Object) -> Object:
+    """Return a client's object as it is stored."""
+    if not resource.stored_as:
+        return obj
+    renamed = {_CORE_NAMES.get(name, name): value for name, value in obj.items()}
+    return {**renamed, "apiVersion": "v1", "kind": "Event"}
+
+
+def as_list(resource: Resource, items: Iterable[Object], metadata: dict[str, Any]) -> Object:
+    """Return the list object; items of built-in kinds come without kind and apiVersion."""
+    shown = [outside(resource, item) for item in items]
+    if resource.custom:
+        metadata = {"continue": "", **metadata}
+    else:
+        for item in shown:
+            del item["kind"], item["apiVersion"]
+    return {
+        "kind": resource.collection_kind,
+        "apiVersion": resource.api_version,
+        "metadata": metadata,
+        "items": shown,
+    }
+
+
+def as_partial(obj: Object) -> Object:
+    """Return only the metadata of an object."""
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": copied(obj["metadata"]),
+    }
+
+
+def represent(accept: str, body: Object) -> tuple[Object, str]:
+    """Return body in the first representation that accept asks for and the server has, and its media type.
+
+    Raises ApiError 406 when there is none.
+    """
+    for media_range in accept.split(",") if accept.strip() else ["*/*"]:
+        media, *parameters = (part.strip() for part in media_range.split(";"))
+        wanted = dict(part.partition("=")[::2] for part in parameters)
+        if media not in ("application/json", "application/yaml", "application/*", "*/*"):
+            continue
+        match wanted.get("as", ""):
+            case "":
+                return body, "application/yaml" if media == "application/yaml" else "application/json"
+            case "PartialObjectMetadata" if "items" not in body and body.get("kind") != "Status":
+                return as_partial(body), "application/json"
+            case "PartialObjectMetadataList" if "items" in body:
+                items = [as_partial(item) for item in body["items"]]
+                partial: Object = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+                return {**partial, "metadata": body["metadata"], "items": items}, "application/json"
+            case _:
+                continue
+    message = f"406: Not Acceptable\n\nAvailable representations: {_REPRESENTATIONS}"
+    raise ApiError(406, "NotAcceptable", message, {})
