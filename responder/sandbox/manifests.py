@@ -6,6 +6,7 @@ Pure. Called by the demo and by tests, which change what they need in the dicts 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from responder.sandbox.api.objects import Object
 
@@ -18,7 +19,7 @@ def deployment(
     image: str = "registry.example/payments/payment-service:1.0.0",
     labels: Mapping[str, str] | None = None,
     pod_annotations: Mapping[str, str] | None = None,
-    **spec: object,
+    **spec: Any,
 ) -> Object:
     """A Deployment of one container with a port named http; spec members are added as they are given."""
     selector = {"app": name}
@@ -40,7 +41,7 @@ def deployment(
 
 
 def service(
-    name: str = "payment-service", *, namespace: str = "default", app: str | None = None, **spec: object
+    name: str = "payment-service", *, namespace: str = "default", app: str | None = None, **spec: Any
 ) -> Object:
     """A Service that selects the pods of the Deployment called app, by default its own name."""
     return {

@@ -24,7 +24,7 @@ from responder.sandbox.controllers.fields import (
     status_of,
     uid_of,
 )
-from responder.sandbox.controllers.pods import has_ended, is_ready, node_of
+from responder.sandbox.controllers.pods import has_ended, is_ready, node_of, ready_since
 from responder.sandbox.controllers.recorder import EventRecorder
 
 PODS, NODES = "pods", "nodes"
@@ -52,6 +52,10 @@ class AddressPool:
             f"the sandbox's pod network {self._network} has no address left for another pod: give it a larger"
             " network or run fewer pods"
         )
+
+    def reserve(self, address: str) -> None:
+        """Note an address that a pod has already."""
+        self._taken.add(address)
 
     def release(self, address: str) -> None:
         """Take back the address of a pod that is gone."""
@@ -113,7 +117,7 @@ class Kubelet:
         node = self._store.get(NODES, "", node_of(pod))
         if node is None or annotations_of(node).get(EXTERNAL) == "true":
             return None
-        life = self._lives.setdefault(uid_of(pod), _Life(self._clock.now()))
+        life = self._life(pod)
         try:
             behaviour = parse_behaviour(annotations_of(pod))
         except ResponderError as error:
@@ -126,6 +130,17 @@ class Kubelet:
             return None
         return self._probe(pod, life, behaviour)
 
+    def _life(self, pod: Object) -> _Life:
+        """What is remembered of the pod; of one that ran before the kubelet did, what its status tells."""
+        life = self._lives.get(uid_of(pod))
+        if life is None:
+            address = str(status_of(pod).get("podIP") or "")
+            life = _Life(self._clock.now(), ready_at=ready_since(pod), address=address)
+            self._lives[uid_of(pod)] = life
+            if address:
+                self._addresses.reserve(address)
+        return life
+
     def _bind(self, pod: Object) -> None:
         """Schedule the pod on one of the nodes it may run on, in turn; without one it waits, Pending."""
         if pod["spec"].get("schedulerName", "default-scheduler") != "default-scheduler":
@@ -134,7 +149,7 @@ class Kubelet:
         nodes = [node for node in self._store.scan(NODES) if _takes_pods(node, wanted)]
         if not nodes:
             return
-        self._lives.setdefault(uid_of(pod), _Life(self._clock.now()))
+        self._life(pod)
         pod["spec"]["nodeName"] = name_of(nodes[self._turn % len(nodes)])
         self._turn += 1
         bound = self._store.update(PODS, pod, manager="kube-scheduler")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from responder.sandbox import manifests
 from responder.sandbox.api.objects import Object, name_of
@@ -88,7 +89,7 @@ def test_an_endpoint_names_its_pod_and_node() -> None:
 def test_a_deleted_pod_stays_serving_and_terminating_until_it_is_gone() -> None:
     async def story(cluster: Cluster) -> None:
         cluster.apply(manifests.service())
-        eager = {"clusterIP": "None", "publishNotReadyAddresses": True}
+        eager: dict[str, Any] = {"clusterIP": "None", "publishNotReadyAddresses": True}
         cluster.apply(manifests.service("eager", app=NAME, **eager))
         cluster.apply(manifests.deployment(replicas=2, pod_annotations=LINGERING))
         await cluster.clock.sleep(0.5)
