@@ -93,6 +93,10 @@ class Drivers:
         drive = self._running.get((key.namespace, key.incident_name(sequence)))
         return drive is not None and drive.is_open_for(key)
 
+    def incidents(self) -> list[Incident]:
+        """The open incidents as last known here."""
+        return [drive.incident for drive in self._running.values() if not drive.closed]
+
     async def _drive(self, incident: Incident) -> None:
         name = _name(incident)
         with bind_incident(*name):
@@ -115,7 +119,7 @@ class _Drive:
         rules: RuleSet,
         clock: Clock,
     ) -> None:
-        self._incident = incident
+        self.incident = incident
         self._responder = responder
         self._store = store
         self._notifier = notifier
@@ -129,8 +133,12 @@ class _Drive:
         """Let the present wait end."""
         self._woken.set()
 
+    @property
+    def closed(self) -> bool:
+        return self.incident.phase is Phase.CLOSED
+
     def is_open_for(self, key: WorkloadKey) -> bool:
-        return self._incident.key == key and self._incident.phase is not Phase.CLOSED
+        return self.incident.key == key and not self.closed
 
     async def run(self, wake: Callable[[Incident], None]) -> None:
         """Step until closed, telling people alongside; then take the open mark away."""
@@ -140,23 +148,23 @@ class _Drive:
             self._over = True
             self._changed.set()
         if not deleted:
-            await self._insist(lambda: self._store.unmark(self._incident))
+            await self._insist(lambda: self._store.unmark(self.incident))
 
     async def _advance(self, wake: Callable[[Incident], None]) -> bool:
         """Step until the incident is closed and finished; False when somebody deleted it."""
         backoff = _FIRST_BACKOFF
         while True:
             self._woken.clear()
-            closed = self._incident.phase is Phase.CLOSED
+            closed = self.closed
             try:
-                step = await self._responder.step(self._incident)
+                step = await self._responder.step(self.incident)
             except Conflict:
                 pause, stale = AT_ONCE, True
             except ResponderError as error:
-                log.error("step_failed", phase=self._incident.phase.value, error=str(error))
+                log.error("step_failed", phase=self.incident.phase.value, error=str(error))
                 pause, stale, backoff = backoff, True, min(backoff * 2, _LAST_BACKOFF)
-            except Exception:  # noqa: BLE001 - a defect met by one incident must not end all the others
-                log.exception("step_broke", phase=self._incident.phase.value)
+            except Exception:  # a defect met by one incident must not end all the others
+                log.exception("step_broke", phase=self.incident.phase.value)
                 pause, stale = _LAST_BACKOFF, True
             else:
                 pause, stale, backoff = step.pause, step.pause > AT_ONCE, _FIRST_BACKOFF
@@ -175,7 +183,7 @@ class _Drive:
         give_up_at: datetime | None = None
         while True:
             self._changed.clear()
-            incident = self._incident
+            incident = self.incident
             told = await self._notifier.notify(incident, self._rules.file_for(incident.key))
             if self._over and not self._changed.is_set():
                 give_up_at = give_up_at or self._clock.now() + _LAST_WORDS
@@ -188,7 +196,7 @@ class _Drive:
             await _wait(self._changed, wait)
 
     async def _read(self) -> None:
-        self._know(await self._store.get(*_name(self._incident)))
+        self._know(await self._store.get(*_name(self.incident)))
 
     async def _insist(self, attempt: Callable[[], Awaitable[None]]) -> bool:
         """Try until it succeeds; False when the incident itself is gone."""
@@ -206,8 +214,8 @@ class _Drive:
             backoff = min(backoff * 2, _LAST_BACKOFF)
 
     def _know(self, incident: Incident) -> None:
-        if incident != self._incident:
-            self._incident = incident
+        if incident != self.incident:
+            self.incident = incident
             self._changed.set()
 
 

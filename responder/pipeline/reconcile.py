@@ -1,0 +1,158 @@
+"""What no webhook brings: alerts that got lost, alerts that vanished, alerts that outlive a new release.
+
+A vanished alert is only a reason to look again: an alert also vanishes when Prometheus or Alertmanager dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from responder.alerts.model import Alert
+from responder.clients.alertmanager import Alertmanager
+from responder.clock import Clock
+from responder.errors import ResponderError
+from responder.incidents.model import Incident
+from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec
+from responder.incidents.store import IncidentStore
+from responder.pipeline.close import open_for_held
+from responder.pipeline.drive import Drivers
+from responder.pipeline.intake import Intake
+from responder.tasks import together
+from responder.workloads.key import WorkloadKey
+
+log = structlog.get_logger(__name__)
+
+_EVERY_SECONDS = 60.0
+# One look may fall between an Alertmanager's restart and the alert's return; two in a row seldom do.
+_LOOKS_UNTIL_VANISHED = 2
+
+
+class Reconcile:
+    """Compares every Alertmanager with the incidents, and follows up on new revisions."""
+
+    def __init__(
+        self,
+        *,
+        store: IncidentStore,
+        intake: Intake,
+        drivers: Drivers,
+        alertmanagers: tuple[Alertmanager, ...],
+        receiver: str,
+        workloads: Callable[[], Iterable[WorkloadKey]],
+        clock: Clock,
+        repeat_interval: timedelta,
+    ) -> None:
+        self._store = store
+        self._intake = intake
+        self._drivers = drivers
+        self._alertmanagers = alertmanagers
+        self._receiver = receiver
+        self._workloads = workloads
+        self._clock = clock
+        self._repeat_interval = repeat_interval
+        self._absent: dict[tuple[str, str], int] = {}
+        self._began: asyncio.Queue[WorkloadRecord] = asyncio.Queue(maxsize=1000)
+
+    def record_changed(self, record: WorkloadRecord, began: bool) -> None:
+        """A workload's ledger changed: look at its incident, or open one for what its last one left firing."""
+        if not self._drivers.wake_workload(record.key) and began:
+            self._began.put_nowait(record)
+
+    async def run(self) -> None:
+        """Look every minute, and at every revision that begins, until cancelled."""
+        async with together() as group:
+            group.create_task(self._follow_revisions())
+            if self._alertmanagers:
+                group.create_task(self._look_regularly())
+            else:
+                log.warning("alertmanager_unknown", message="No --alertmanager-url: lost alerts stay lost.")
+
+    async def _follow_revisions(self) -> None:
+        while True:
+            seen = await self._began.get()
+            try:
+                record = await self._store.ensure_record(seen.key)
+                following = await open_for_held(self._store, self._clock, record)
+            except ResponderError as error:
+                log.error("not_followed", workload=str(seen.key), error=str(error))
+                await self._clock.sleep(_EVERY_SECONDS / 10)
+                self._began.put_nowait(seen)
+                continue
+            if following is not None:
+                log.info("held_alerts_outlived_release", incident=following.name)
+                self._drivers.wake(following)
+
+    async def _look_regularly(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except ResponderError as error:
+                log.warning("reconcile_failed", error=str(error))
+            await self._clock.sleep(_EVERY_SECONDS)
+
+    async def _look(self) -> None:
+        active: dict[str, Alert] = {}
+        complete = True
+        for alertmanager in self._alertmanagers:
+            try:
+                listed = await alertmanager.list_alerts(self._receiver)
+            except ResponderError as error:
+                log.warning("alertmanager_out_of_reach", error=str(error))
+                complete = False
+                continue
+            active |= {alert.fingerprint: alert for alert in listed}
+        incidents = self._drivers.incidents()
+        known = {fingerprint for incident in incidents for fingerprint in incident.firing}
+        lost = [alert for fingerprint, alert in active.items() if fingerprint not in known]
+        if lost:
+            await self._intake.take(lost)
+        if complete:
+            for incident in incidents:
+                await self._end_vanished(incident, active)
+            await self._tend_held(active)
+
+    async def _end_vanished(self, incident: Incident, active: Mapping[str, Alert]) -> None:
+        """An alert that every Alertmanager is without has ended, as far as anybody can tell."""
+        gone = {}
+        for fingerprint, entry in incident.firing.items():
+            name = (incident.metadata.uid, fingerprint)
+            if fingerprint in active:
+                self._absent.pop(name, None)
+                continue
+            self._absent[name] = self._absent.get(name, 0) + 1
+            if self._absent[name] >= _LOOKS_UNTIL_VANISHED:
+                del self._absent[name]
+                gone[fingerprint] = entry.model_copy(update={"ends_at": self._clock.now()})
+        if gone:
+            log.info("alerts_vanished", incident=incident.name, count=len(gone))
+            await self._store.write_alerts(incident.key, incident.spec.sequence, gone)
+            self._drivers.wake(incident)
+
+    async def _tend_held(self, active: Mapping[str, Alert]) -> None:
+        """Held instances go when no Alertmanager has had the alert for longer than it repeats."""
+        for key in self._workloads():
+            now = self._clock.now()
+
+            def tend(spec: WorkloadRecordSpec, now: datetime = now) -> WorkloadRecordSpec:
+                return _tended(spec, active, now, self._repeat_interval)
+
+            await self._store.update_record(key, tend)
+
+
+def _tended(
+    spec: WorkloadRecordSpec, active: Mapping[str, Alert], now: datetime, repeat_interval: timedelta
+) -> WorkloadRecordSpec:
+    held = {}
+    for fingerprint, entry in spec.held.items():
+        age = now - entry.last_seen_at
+        if fingerprint in active:
+            # Written seldom: what matters is hours.
+            entry = entry.model_copy(update={"last_seen_at": now}) if age > repeat_interval / 4 else entry
+        elif age > repeat_interval:
+            continue
+        held[fingerprint] = entry
+    return spec if held == spec.held else spec.model_copy(update={"held": held})

@@ -1,0 +1,245 @@
+"""Watching the workloads that rule files name, from the start: the ledger is only worth what was seen.
+
+Writes first serving, complete and healthy times into WorkloadRecords, and tells of every change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import structlog
+
+from responder.clients.kubernetes import Changed, Gap, Kubernetes, Listed, Object, paths
+from responder.clock import Clock
+from responder.errors import ResponderError
+from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec
+from responder.incidents.store import IncidentStore
+from responder.pipeline.gather import Gatherer
+from responder.rules.conditions import comparisons, holds
+from responder.rules.facts import values_of
+from responder.rules.model import RuleFile
+from responder.tasks import together
+from responder.workloads.history import History, parse_history
+from responder.workloads.key import WorkloadKey
+from responder.workloads.ledger import Serving
+from responder.workloads.observe import observe
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 5.0
+# A record is not written at every look that finds a revision healthy, only this often.
+_HEALTH_WRITES = timedelta(minutes=1)
+
+# Called with the workload's record after a change, and whether another revision began to serve.
+OnChange = Callable[[WorkloadRecord, bool], None]
+
+
+class RevisionWatch:
+    """Keeps the ledgers of the given rule files' Deployments."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        store: IncidentStore,
+        gatherer: Gatherer,
+        clock: Clock,
+        files: Iterable[RuleFile],
+        every: timedelta,
+        on_change: OnChange,
+    ) -> None:
+        self._store = store
+        self._every = every
+        self._clock = clock
+        files = [file for file in files if file.workload.kind == "Deployment"]
+        self._ledgers = [_Ledger(file, store, gatherer, clock, on_change) for file in files]
+        namespaces = sorted({file.workload.namespace for file in files})
+        self._namespaces = [_Namespace(kubernetes, name, self._ledgers_in(name)) for name in namespaces]
+
+    @property
+    def listed(self) -> bool:
+        """True once every namespace was seen whole."""
+        return all(namespace.listed for namespace in self._namespaces)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        async with together() as group:
+            for namespace in self._namespaces:
+                group.create_task(namespace.watch("deployments"))
+                group.create_task(namespace.watch("replicasets"))
+            for ledger in self._ledgers:
+                group.create_task(ledger.run(self._every))
+
+    def _ledgers_in(self, namespace: str) -> list[_Ledger]:
+        return [ledger for ledger in self._ledgers if ledger.key.namespace == namespace]
+
+
+class _Namespace:
+    """The Deployments and ReplicaSets of one namespace as last seen."""
+
+    def __init__(self, kubernetes: Kubernetes, name: str, ledgers: list[_Ledger]) -> None:
+        self._kubernetes = kubernetes
+        self._name = name
+        self._ledgers = ledgers
+        self._objects: dict[str, dict[str, Object]] = {}
+
+    @property
+    def listed(self) -> bool:
+        return len(self._objects) == 2
+
+    async def watch(self, kind: str) -> None:
+        path = {"deployments": paths.deployments, "replicasets": paths.replicasets}[kind](self._name)
+        async for seen in self._kubernetes.list_watch(path):
+            match seen:
+                case Listed():
+                    self._objects[kind] = {_uid(item): item for item in seen.items}
+                    # Between the last event and this list anything can have begun unseen.
+                    self._look(continuous=False)
+                case Changed():
+                    known = self._objects[kind]
+                    if seen.type == "DELETED":
+                        known.pop(_uid(seen.object), None)
+                    else:
+                        known[_uid(seen.object)] = seen.object
+                    self._look(continuous=True)
+                case Gap():
+                    log.info("watch_gap", namespace=self._name, kind=kind, why=seen.reason)
+                case _:
+                    assert_never(seen)
+
+    def _look(self, *, continuous: bool) -> None:
+        if not self.listed:
+            return
+        deployments = {item["metadata"]["name"]: item for item in self._objects["deployments"].values()}
+        for ledger in self._ledgers:
+            found = deployments.get(ledger.key.name)
+            if found is not None:
+                history = parse_history(found, self._objects["replicasets"].values())
+                ledger.look(history, continuous=continuous)
+
+
+class _Ledger:
+    """One workload's ledger: looks are queued, because writing one takes a while."""
+
+    def __init__(
+        self,
+        file: RuleFile,
+        store: IncidentStore,
+        gatherer: Gatherer,
+        clock: Clock,
+        on_change: OnChange,
+    ) -> None:
+        self.key: WorkloadKey = file.workload
+        self._file = file
+        self._store = store
+        self._gatherer = gatherer
+        self._clock = clock
+        self._on_change = on_change
+        self._spec: WorkloadRecordSpec | None = None
+        # Servings as seen, which the record lags behind while the API is away.
+        self._servings: tuple[Serving, ...] | None = None
+        self._pending: tuple[History, bool] | None = None
+        self._seen = asyncio.Event()
+
+    def look(self, history: History, *, continuous: bool) -> None:
+        """Take note of a state; what it means is worked out at once, written as soon as possible."""
+        if self._spec is None or self._servings is None:
+            # Nothing before this run's first look was seen by it.
+            self._pending = (history, False)
+        else:
+            self._note(history, continuous=continuous)
+        self._seen.set()
+
+    async def run(self, every: timedelta) -> None:
+        """Write what was seen, and how healthy it is, until cancelled."""
+        await self._begin()
+        while True:
+            self._seen.clear()
+            try:
+                await self._write()
+                await self._judge_health()
+            except ResponderError as error:
+                log.warning("ledger_not_written", workload=str(self.key), error=str(error))
+                await self._clock.sleep(_RETRY_SECONDS)
+                continue
+            try:
+                async with asyncio.timeout(every.total_seconds()):
+                    await self._seen.wait()
+            except TimeoutError:
+                continue
+
+    async def _begin(self) -> None:
+        """Read the record and note that from now on nothing is missed."""
+        while True:
+            try:
+                record = await self._store.update_record(self.key, self._watched_from_now)
+            except ResponderError as error:
+                log.warning("record_out_of_reach", workload=str(self.key), error=str(error))
+                await self._clock.sleep(_RETRY_SECONDS)
+                continue
+            self._spec, self._servings = record.spec, record.spec.servings
+            if self._pending is not None:
+                self._note(self._pending[0], continuous=False)
+            return
+
+    def _watched_from_now(self, spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
+        return spec.model_copy(update={"watched_from": self._clock.now()})
+
+    def _note(self, history: History, *, continuous: bool) -> None:
+        if self._spec is None or self._servings is None:
+            return
+        ledger = self._spec.model_copy(update={"servings": self._servings})
+        self._servings = observe(ledger, history, self._clock.now(), continuous=continuous)
+
+    async def _write(self) -> None:
+        """Bring the record's servings up to what was seen, and tell who waits for changes."""
+        if self._spec is None or self._servings is None or self._servings == self._spec.servings:
+            return
+        servings = self._servings
+        began = len(_running(servings) - _running(self._spec.servings)) > 0
+        record = await self._store.update_record(
+            self.key, lambda spec: spec.model_copy(update={"servings": servings})
+        )
+        self._spec = record.spec
+        self._on_change(record, began)
+
+    async def _judge_health(self) -> None:
+        """Where every rule's condition is false on enough samples, the serving revision is healthy now."""
+        if self._servings is None:
+            return
+        current = next((s for s in reversed(self._servings) if s.ended_at is None), None)
+        if current is None or current.complete_at is None:
+            return
+        now = self._clock.now()
+        often = min(_HEALTH_WRITES, self._file.rollback.clean_gap / 4)
+        if current.healthy_until is not None and now - current.healthy_until < often:
+            return
+        if await self._healthy(current.complete_at, now):
+            healthy = current.model_copy(
+                update={"healthy_from": current.healthy_from or now, "healthy_until": now}
+            )
+            self._servings = tuple(healthy if s is current else s for s in self._servings)
+            await self._write()
+
+    async def _healthy(self, complete_at: datetime, now: datetime) -> bool:
+        """True when the metrics are good and rest wholly on the time since the rollout was over."""
+        used = {leaf.metric for rule in self._file.rules for leaf in comparisons(rule.condition)}
+        if now - complete_at < max(self._file.metrics[name].range for name in used):
+            return False
+        measured = await self._gatherer.measure_rules(self._file, self._file.rules)
+        return all(
+            holds(rule.condition, values_of(rule.condition, measured)) is False for rule in self._file.rules
+        ) and all(
+            measurement.rests_on(self._file.metrics[leaf.metric].min_samples)
+            for leaf, measurement in measured.items()
+        )
+
+
+def _running(servings: tuple[Serving, ...]) -> set[tuple[str, datetime | None]]:
+    return {(s.revision.uid, s.first_serving_at) for s in servings if s.ended_at is None}
+
+
+def _uid(obj: Object) -> str:
+    return str(obj["metadata"]["uid"])
