@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from responder.clients.alertmanager import Alertmanager, AlertmanagerRefused, AlertmanagerUnavailable
-from responder.sandbox.virtual_time import run_virtual
+from tests.shared import run_story
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serving = Callable[[Handler], AbstractAsyncContextManager[str]]
@@ -46,7 +46,7 @@ def list_alerts(serving: Serving, answer: web.Response | None) -> tuple[list[Any
         async with serving(respond) as url, aiohttp.ClientSession() as session:
             return await Alertmanager(f"{url}/am", session).list_alerts("responder")
 
-    return run_virtual(main()), queries
+    return run_story(main()), queries
 
 
 def test_a_firing_alert_has_no_end_although_alertmanager_names_a_deadline(serving: Serving) -> None:

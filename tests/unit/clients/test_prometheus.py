@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from responder.clients.prometheus import Prometheus, PrometheusUnavailable, QueryRejected, Sample, Series
-from responder.sandbox.virtual_time import run_virtual
+from tests.shared import run_story
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serving = Callable[[Handler], AbstractAsyncContextManager[str]]
@@ -49,7 +49,7 @@ def ask(
         async with serving(respond) as url, aiohttp.ClientSession() as session:
             return await question(Prometheus(f"{url}/prefix/", session))
 
-    return run_virtual(main()), requests
+    return run_story(main()), requests
 
 
 def test_a_vector_becomes_samples(serving: Serving) -> None:
@@ -156,6 +156,6 @@ def test_no_server_is_no_answer_and_the_password_is_not_told() -> None:
             await Prometheus("http://user:hunter2@127.0.0.1:1", session).query("q")
 
     with pytest.raises(PrometheusUnavailable) as raised:
-        run_virtual(main())
+        run_story(main())
     assert "127.0.0.1:1" in str(raised.value)
     assert "hunter2" not in str(raised.value)

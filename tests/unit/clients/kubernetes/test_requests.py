@@ -28,7 +28,7 @@ from responder.clients.kubernetes import (
     paths,
 )
 from responder.errors import Permanent, Temporary
-from responder.sandbox.virtual_time import run_virtual
+from tests.shared import run_story
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Talking = Callable[[Handler], AbstractAsyncContextManager[Kubernetes]]
@@ -88,7 +88,7 @@ def ask(talking: Talking, script: Script, question: Callable[[Kubernetes], Corou
                 result = error
             return result, asyncio.get_running_loop().time() - started
 
-    return run_virtual(main())
+    return run_story(main())
 
 
 def test_a_request_carries_token_name_and_types(talking: Talking) -> None:
@@ -297,4 +297,4 @@ def test_a_write_that_never_left_is_known_not_to_have_happened(kubeconfig: Calla
         finally:
             await api.close()
 
-    run_virtual(main())
+    run_story(main())

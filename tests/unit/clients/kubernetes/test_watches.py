@@ -21,7 +21,7 @@ from responder.clients.kubernetes import (
     WatchEvent,
     paths,
 )
-from responder.sandbox.virtual_time import run_virtual
+from tests.shared import run_story
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Talking = Callable[[Handler], AbstractAsyncContextManager[Kubernetes]]
@@ -111,7 +111,7 @@ def observe(talking: Talking, cluster: Cluster, count: int) -> tuple[list[Observ
                         break
             return seen, asyncio.get_running_loop().time() - started
 
-    return run_virtual(main())
+    return run_story(main())
 
 
 def _generator(stream: AsyncIterator[Any]) -> Any:
@@ -127,7 +127,7 @@ def test_a_watch_yields_events_and_bookmarks_and_ends_with_the_stream(talking: T
         async with talking(Cluster([added("a", "6"), bookmark("8")]).answer) as api:
             return [event async for event in api.watch(PODS, resource_version="5")]
 
-    assert run_virtual(main()) == [
+    assert run_story(main()) == [
         WatchEvent("ADDED", pod("a", "6")),
         WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": "8"}}),
     ]
@@ -143,7 +143,7 @@ def test_an_expired_version_is_the_same_error_before_and_inside_the_stream(
                 pass
 
     with pytest.raises(Expired):
-        run_virtual(main())
+        run_story(main())
 
 
 def test_after_a_clean_end_the_watch_goes_on_from_the_bookmark_without_a_gap(talking: Talking) -> None:
