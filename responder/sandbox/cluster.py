@@ -1,4 +1,4 @@
-"""The simulated cluster in one piece: store and controllers (and what a scenario does to them).
+"""The simulated cluster in one piece: store, controllers, API server, and what a scenario does to them.
 
 Started by the demo, the sandbox command and tests. What it offers beyond the API is for setting scenes and
 for waiting; a judge reads the store and the request log.
@@ -9,10 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from responder.clock import Clock
 from responder.errors import ResponderError
+from responder.sandbox.api.access import Tokens
+from responder.sandbox.api.faults import Faults
 from responder.sandbox.api.objects import Object, name_of, namespace_of
+from responder.sandbox.api.request_log import RequestLog
+from responder.sandbox.api.server import ADMIN_TOKEN, ApiServer, kubeconfig, run_server
 from responder.sandbox.api.store import Store
 from responder.sandbox.controllers.conditions import is_complete
 from responder.sandbox.controllers.fields import annotations_of, labels_of, status_of
@@ -23,11 +28,27 @@ _MANAGER = "kubectl"
 
 
 class Cluster:
-    """A running simulated cluster."""
+    """A running simulated cluster: url is its API server's, store what it holds, clock its time."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self.store = store
+    def __init__(self, server: ApiServer, url: str, clock: Clock) -> None:
+        self.store = server.store
+        self.url = url
         self.clock = clock
+        self._server = server
+
+    @property
+    def log(self) -> RequestLog:
+        """Every request that came in over HTTP."""
+        return self._server.log
+
+    @property
+    def faults(self) -> Faults:
+        """Switches for what shall go wrong between clients and the API server."""
+        return self._server.faults
+
+    def kubeconfig(self, token: str = ADMIN_TOKEN, namespace: str = "default") -> dict[str, Any]:
+        """A kubeconfig for kubectl and other clients, as the bearer of token."""
+        return kubeconfig(self.url, token, namespace)
 
     @classmethod
     @asynccontextmanager
@@ -35,12 +56,19 @@ class Cluster:
         cls,
         *,
         clock: Clock,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tokens: Tokens | None = None,
         seed: int = 0,
         pod_network: str = "10.244.0.0/16",
         endpoints_per_slice: int = 100,
         pass_interval_seconds: float = 0.015,
     ) -> AsyncIterator[Cluster]:
-        """Run a new cluster while the context lasts. seed fixes uids and the random ends of names."""
+        """Run a new cluster while the context lasts.
+
+        port 0 takes a free one; tokens tells who may come in (None: only the bearer of "admin"); seed fixes
+        uids and the random ends of names.
+        """
         store = Store(clock, seed=seed)
         controllers = Controllers(
             store,
@@ -53,7 +81,9 @@ class Cluster:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(controllers.run(), name="controllers")
             try:
-                yield cls(store, clock)
+                server = ApiServer(store, tokens)
+                async with run_server(server.app(), host, port) as url:
+                    yield cls(server, url, clock)
             except Exception as error:  # noqa: BLE001 - raised below as it is, not wrapped in a group
                 failure = error
             finally:
