@@ -20,6 +20,7 @@ from responder.incidents.model import AlertEntry, Incident
 from responder.incidents.phases import Phase
 from responder.incidents.record import WorkloadRecordSpec, is_new_instance
 from responder.incidents.store import IncidentStore
+from responder.pipeline.refusals import Refusals
 from responder.rules.model import RuleSet
 from responder.tasks import together
 from responder.workloads.key import WorkloadKey, parse_workload_labels
@@ -68,6 +69,7 @@ class Intake:
         home: str,
         wake: Callable[[Incident], None],
         is_open: Callable[[WorkloadKey, int], bool],
+        refusals: Refusals,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -75,12 +77,17 @@ class Intake:
         self._home = home
         self._wake = wake
         self._is_open = is_open
+        self._refusals = refusals
         self._locks: defaultdict[WorkloadKey, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._under_way = 0
 
     async def receive(self, group: AlertGroup) -> Receipt:
         """Take a delivery in. Raises ResponderError when it can't be written and has to come again."""
         return await self.take(group.alerts)
+
+    async def refused(self, reason: str, message: str, peer: str) -> None:
+        """Tell people that a delivery was refused."""
+        await self._refusals.tell(reason, message, peer)
 
     async def take(self, alerts: Iterable[Alert]) -> Receipt:
         """Return once every alert is on an incident, held, or refused for good. Raises ResponderError."""

@@ -1,4 +1,4 @@
-"""What no webhook brings: alerts that got lost, alerts that vanished, alerts that outlive a new release.
+"""What no webhook brings: lost alerts, vanished alerts, alerts that outlive a release, people's decisions.
 
 A vanished alert is only a reason to look again: an alert also vanishes when Prometheus or Alertmanager dies.
 """
@@ -13,6 +13,7 @@ import structlog
 
 from responder.alerts.model import Alert
 from responder.clients.alertmanager import Alertmanager
+from responder.clients.kubernetes import Changed, Kubernetes, paths
 from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.incidents.model import Incident
@@ -37,6 +38,7 @@ class Reconcile:
     def __init__(
         self,
         *,
+        kubernetes: Kubernetes,
         store: IncidentStore,
         intake: Intake,
         drivers: Drivers,
@@ -46,6 +48,7 @@ class Reconcile:
         clock: Clock,
         repeat_interval: timedelta,
     ) -> None:
+        self._kubernetes = kubernetes
         self._store = store
         self._intake = intake
         self._drivers = drivers
@@ -58,13 +61,14 @@ class Reconcile:
         self._began: asyncio.Queue[WorkloadRecord] = asyncio.Queue(maxsize=1000)
 
     def record_changed(self, record: WorkloadRecord, began: bool) -> None:
-        """A workload's ledger changed: look at its incident, or open one for what its last one left firing."""
+        """A ledger changed: look at the workload's incident, or open one for what still fires."""
         if not self._drivers.wake_workload(record.key) and began:
             self._began.put_nowait(record)
 
     async def run(self) -> None:
-        """Look every minute, and at every revision that begins, until cancelled."""
+        """Look every minute, at every revision that begins and every decision, until cancelled."""
         async with together() as group:
+            group.create_task(self._follow_decisions())
             group.create_task(self._follow_revisions())
             if self._alertmanagers:
                 group.create_task(self._look_regularly())
@@ -85,6 +89,14 @@ class Reconcile:
             if following is not None:
                 log.info("held_alerts_outlived_release", incident=following.name)
                 self._drivers.wake(following)
+
+    async def _follow_decisions(self) -> None:
+        """Hurry the incident that somebody decided about, through Slack or with kubectl."""
+        async for seen in self._kubernetes.list_watch(paths.decisions(None)):
+            if isinstance(seen, Changed) and seen.type == "ADDED":
+                namespace = str(seen.object["metadata"]["namespace"])
+                incident = str((seen.object.get("spec") or {}).get("incident", ""))
+                self._drivers.wake_named(namespace, incident)
 
     async def _look_regularly(self) -> None:
         while True:
