@@ -76,8 +76,10 @@ def headline(incident: Incident) -> str:
     if incident.status.outcome is not None:
         return _describe_outcome(incident.status.outcome, name)
     match incident.status.phase:
-        case Phase.AWAITING_DECISION:
+        case Phase.AWAITING_DECISION if awaits_answer(incident):
             return f"Decision needed: roll back {name}?"
+        case Phase.AWAITING_DECISION:
+            return f"Somebody has to look at {name}: it can't be rolled back now"
         case Phase.OPEN if awaits_answer(incident) and incident.status.action == Action.ROLLBACK:
             return f"Alert on {name}: not sure enough to roll it back alone"
         case Phase.OPEN if awaits_answer(incident):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from responder.actions.messages import FAILURES, PagerDutyEvent, headline
 from responder.actions.messages_blocks import cut
-from responder.incidents.model import Incident
+from responder.incidents.model import Incident, Page, Rollback, RollbackState
 from responder.incidents.phases import GOOD_OUTCOMES
 from responder.rules.model import Channel, RuleFile
 from responder.verdicts import Result
@@ -45,15 +45,19 @@ def wants_page(incident: Incident) -> bool:
         return True
     if status.page is None:
         return False
-    after_patch = status.rollback is not None and status.page.at > status.rollback.intended_at
-    return Channel.PAGERDUTY in status.notify or after_patch
+    return Channel.PAGERDUTY in status.notify or _is_about_undo(status.page, status.rollback)
+
+
+def _is_about_undo(page: Page, rollback: Rollback | None) -> bool:
+    """Whether something is the matter with an undo that took effect."""
+    return rollback is not None and rollback.state is RollbackState.APPLIED and page.at > rollback.intended_at
 
 
 def _trigger(incident: Incident, file: RuleFile | None) -> PagerDutyEvent:
     status = incident.status
     said = status.page.message if status.page is not None else status.message
     payload = {
-        "summary": cut(f"{headline(incident)}. {said}", _SUMMARY_CHARACTERS),
+        "summary": cut(f"{headline(incident)} - {said}", _SUMMARY_CHARACTERS),
         "source": str(incident.key),
         "severity": _severity(incident),
         "component": incident.key.name,

@@ -17,7 +17,6 @@ from responder.actions.messages_blocks import (
     code,
     confirmation,
     context,
-    cut,
     escape,
     header,
     instant,
@@ -25,7 +24,7 @@ from responder.actions.messages_blocks import (
 )
 from responder.incidents.decision import Choice
 from responder.incidents.model import AlertEntry, Incident, VerdictEntry
-from responder.incidents.phases import GOOD_OUTCOMES, Outcome
+from responder.incidents.phases import GOOD_OUTCOMES, Outcome, Phase
 from responder.rules.model import Metric, RuleFile, Unit
 from responder.rules.quantities import format_duration
 from responder.verdicts import Result
@@ -93,6 +92,8 @@ def _reason_lines(incident: Incident) -> Iterator[str]:
     if status.rollback is not None:
         how = "automatically" if status.rollback.automatic else f"decided by {_person(status.rollback.by)}"
         yield f"Attempt {status.rollback.attempt}, {how}: {status.rollback.state.lower()}"
+    if status.followed_by is not None:
+        yield f"Goes on as {code(status.followed_by)}"
 
 
 def _person(by: str) -> str:
@@ -163,34 +164,17 @@ def _revision(ref: RevisionRef) -> str:
 
 def _verdict_lines(incident: Incident) -> Iterator[str]:
     words = {Result.FAILED: "failed", Result.UNKNOWN: "can't tell"}
-    ask = incident.status.ask if awaits_answer(incident) else None
     for verdict in incident.status.verdicts:
         if verdict.result is not Result.PASSED:
-            final = ask is not None and not _overridable(incident, verdict)
-            note = " _Nobody can overrule this._" if final else ""
-            yield f"• {code(verdict.check)} {words[verdict.result]}: {escape(verdict.message)}{note}"
-
-
-def _overridable(incident: Incident, verdict: VerdictEntry) -> bool:
-    ask = incident.status.ask
-    return ask is not None and f"{verdict.check}/{verdict.reason}" in ask.overridable
-
-
-def _can_roll_back(incident: Incident) -> bool:
-    """False where a click could only be refused."""
-    status = incident.status
-    return status.target is not None and all(
-        verdict.result is Result.PASSED or _overridable(incident, verdict) for verdict in status.verdicts
-    )
+            yield f"• {code(verdict.check)} {words[verdict.result]}: {escape(verdict.message)}"
 
 
 def _ask_lines(incident: Incident) -> Iterator[str]:
     ask = incident.status.ask
-    if ask is None or not awaits_answer(incident):
-        return
-    yield f"{code(ask.reason)} Decide until {instant(ask.expires_at)}."
-    if not _can_roll_back(incident):
-        yield "A rollback is not possible as things stand: see above."
+    if ask is not None and awaits_answer(incident):
+        yield f"{code(ask.reason)} Decide until {instant(ask.expires_at)}."
+    elif incident.phase is Phase.AWAITING_DECISION and incident.status.outcome is None:
+        yield "A rollback is not possible as things stand: see the checks above."
 
 
 def _page_lines(incident: Incident, page_trouble: str | None) -> Iterator[str]:
@@ -209,16 +193,14 @@ def _step_lines(incident: Incident) -> Iterator[str]:
 
 def _buttons(incident: Incident) -> Block:
     leave = button("Leave it", ACTION_IDS[Choice.LEAVE], _value(incident, Choice.LEAVE))
-    elements = [_rollback_button(incident), leave] if _can_roll_back(incident) else [leave]
-    return {"type": "actions", "block_id": DECIDE_BLOCK, "elements": elements}
+    return {"type": "actions", "block_id": DECIDE_BLOCK, "elements": [_rollback_button(incident), leave]}
 
 
 def _rollback_button(incident: Incident) -> Block:
     target = incident.status.target
-    assert target is not None  # _can_roll_back said so
-    image = f" ({target.images[0]})" if target.images else ""
-    question = f"Roll {incident.key} back to {target.replica_set}{image}?"
-    dialog = confirmation("Roll back?", cut(question, 300), "Roll back", "Cancel")
+    name = "the previous revision" if target is None else ", ".join([target.replica_set, *target.images])
+    question = f"Roll {incident.key} back to {name}?"
+    dialog = confirmation("Roll back?", question, "Roll back", "Cancel")
     return button("Roll back", ACTION_IDS[Choice.ROLLBACK], _value(incident, Choice.ROLLBACK), confirm=dialog)
 
 

@@ -1,0 +1,127 @@
+"""Who is paged for what, and when PagerDuty hears that it is over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from responder.actions.messages import FAILURES, digest
+from responder.actions.messages_pagerduty import render_pagerduty
+from responder.incidents.model import Incident, Notifications, Page, PagerDutyState, RollbackState
+from responder.incidents.phases import GOOD_OUTCOMES, Outcome, Phase
+from responder.sandbox.inboxes.pagerduty import check_event
+from tests.unit.actions.build import AT, COOLDOWN, UID, alert, asking, incident, rollback, rule_file
+
+TOLD = Notifications(pagerduty=PagerDutyState(action="trigger", digest="d"))
+PAGE = Page(reason="CooldownActive", message="Somebody has to decide.", at=AT)
+LATER = PAGE.model_copy(update={"at": AT + timedelta(seconds=1)})
+KEY = "k" * 32
+
+
+def trigger(state: Incident) -> dict[str, Any]:
+    event = render_pagerduty(state, rule_file())
+    assert event is not None
+    assert event.action == "trigger"
+    assert event.dedup_key == UID
+    assert event.payload is not None
+    payload = {**event.payload, "custom_details": dict(event.custom_details)}
+    sent = {"routing_key": KEY, "event_action": "trigger", "dedup_key": UID, "payload": payload}
+    assert check_event(sent, KEY) == []
+    return payload
+
+
+def test_a_page_says_what_is_wrong_and_what_helps() -> None:
+    payload = trigger(asking())
+    assert payload["summary"] == (
+        "Decision needed: roll back payments/payment-service? - Somebody has to decide."
+    )
+    assert payload["source"] == "deployment payments/payment-service"
+    assert payload["severity"] == "critical"
+    assert payload["class"] == "CooldownActive"
+    details = payload["custom_details"]
+    assert details["incident"] == "payments/deployment-payment-service-3"
+    assert details["from"] == "payment-service-7bad registry.example/payment:2.0.0"
+    assert details["NotAgain"].startswith("failed: It was rolled back")
+    assert details["slack"] == "#payments"
+
+
+@pytest.mark.parametrize(
+    ("state", "paged"),
+    [
+        (incident(), False),
+        (incident(page=PAGE), True),
+        (incident(page=PAGE, notify=("slack",)), False),
+        (incident(page=PAGE, notify=("slack",), rollback=rollback()), False),
+        (incident(page=LATER, notify=("slack",), rollback=rollback()), True),
+        (incident(page=LATER, notify=("slack",), rollback=rollback(state=RollbackState.VOIDED)), False),
+        *((incident(outcome=outcome, notify=("slack",)), True) for outcome in FAILURES),
+        (incident(outcome=Outcome.DECLINED, phase=Phase.CLOSED), False),
+    ],
+)
+def test_who_is_paged(state: Incident, paged: bool) -> None:
+    event = render_pagerduty(state, rule_file())
+    assert (event is not None) == paged
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_resolved_only_when_the_metric_was_seen_back(outcome: Outcome) -> None:
+    event = render_pagerduty(incident(outcome=outcome, page=PAGE, notifications=TOLD), None)
+    assert (event is not None and event.action == "resolve") == (outcome in GOOD_OUTCOMES)
+
+
+def test_nothing_is_resolved_that_was_never_triggered() -> None:
+    assert render_pagerduty(incident(outcome=Outcome.ROLLED_BACK, page=PAGE), None) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "severity"),
+    [
+        ({"severity": "critical"}, "critical"),
+        ({"severity": "Page"}, "critical"),
+        ({"severity": "warning"}, "warning"),
+        ({"severity": "info"}, "info"),
+        ({"severity": "purple"}, "critical"),
+        ({}, "critical"),
+    ],
+)
+def test_severity(labels: dict[str, str], severity: str) -> None:
+    state = incident({"f1": alert(labels=labels)}, page=PAGE)
+    assert trigger(state)["severity"] == severity
+
+
+def test_the_worst_alert_counts_and_a_failure_is_always_critical() -> None:
+    mild = {"f1": alert(labels={"severity": "info"}), "f2": alert(labels={"severity": "warning"})}
+    assert trigger(incident(mild, page=PAGE))["severity"] == "warning"
+    assert trigger(incident(mild, outcome=Outcome.ROLLBACK_FAILED))["severity"] == "critical"
+
+
+def test_numbers_that_move_are_no_reason_to_page_again() -> None:
+    moved = COOLDOWN.model_copy(update={"message": "It was rolled back 11m ago."})
+    before, after = render_pagerduty(asking(), None), render_pagerduty(asking(verdicts=(moved,)), None)
+    assert before is not None
+    assert after is not None
+    assert before.custom_details != after.custom_details
+    assert digest(before) == digest(after)
+
+
+def test_a_new_reason_is_told() -> None:
+    other = Page(reason="NotRecovered", message="It has not recovered.", at=AT)
+    before, after = render_pagerduty(asking(), None), render_pagerduty(asking(page=other), None)
+    assert before is not None
+    assert after is not None
+    assert digest(before) != digest(after)
+
+
+def test_long_records_stay_within_the_limits() -> None:
+    long = "long " * 1_000
+    state = incident(
+        {f"f{n}": alert(long, annotations={"description": long}) for n in range(64)},
+        page=Page(reason=long, message=long, at=AT),
+        verdicts=tuple(COOLDOWN.model_copy(update={"check": f"{long}{n}"}) for n in range(64)),
+    )
+    payload = trigger(state)
+    assert len(payload["summary"]) <= 1024
+    assert len(payload["custom_details"]) <= 30
+    assert all(len(value) <= 1000 for value in payload["custom_details"].values())
