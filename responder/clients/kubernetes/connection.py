@@ -5,6 +5,7 @@ Nothing is read from a home directory unasked.
 
 from __future__ import annotations
 
+import inspect
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +15,7 @@ import aiohttp
 import yaml
 
 from responder.clients.kubernetes.client import Kubernetes
+from responder.clients.kubernetes.errors import Unauthorized
 from responder.clock import Clock, SystemClock
 from responder.errors import Permanent
 
@@ -41,6 +43,7 @@ async def connect(
         await _load_kubeconfig(configuration, kubeconfig, context)
     else:
         _load_service_account(configuration)
+    _explain_renewal(configuration)
     api = ApiClient(configuration)
     api.user_agent = f"responder/{_version()}"
     return Kubernetes(api, clock or SystemClock())
@@ -88,6 +91,25 @@ def _load_service_account(configuration: Configuration) -> None:
             f"no cluster to talk to: no kubeconfig is named, and this is no pod with a service account"
             f" ({error}); give --kubeconfig or RESPONDER_KUBECONFIG"
         ) from error
+
+
+def _explain_renewal(configuration: Configuration) -> None:
+    """Have credentials that can't be renewed (a token file, a plugin) reported as every other refusal is."""
+    from kubernetes_asyncio.config import ConfigException
+
+    renew = configuration.refresh_api_key_hook
+    if renew is None:
+        return
+
+    async def renew_or_explain(current: Configuration) -> None:
+        try:
+            renewal = renew(current)
+            if inspect.isawaitable(renewal):
+                await renewal
+        except (ConfigException, OSError) as error:
+            raise Unauthorized(0, "NoCredentials", f"the token can't be renewed: {error}", {}) from error
+
+    configuration.refresh_api_key_hook = renew_or_explain
 
 
 def _version() -> str:
