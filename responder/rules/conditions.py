@@ -26,8 +26,9 @@ _COMPARE: Mapping[Operator, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
-# Bounds the parser's recursion as well as what a person can still read.
+# What a person can still read; the parser recurses by parentheses.
 LONGEST_CONDITION = 500
+DEEPEST_CONDITION = 20
 
 _TOKEN = re.compile(r"\s*(?P<token>[()]|[0-9.]+\s*%|[<>=!&|]+|[^\s()<>=!&|]+)")
 _OPERATORS: Mapping[str, Operator] = {symbol: symbol for symbol in _COMPARE}
@@ -118,6 +119,7 @@ class _Parser:
         self._tokens = [(match["token"], match.start("token")) for match in _TOKEN.finditer(text)]
         self._end = len(text.rstrip())
         self._next = 0
+        self._open = 0
         self._metrics = metrics
 
     def parse_any(self) -> Condition:
@@ -136,9 +138,13 @@ class _Parser:
         opened_at = self._peek()[1]
         if not self._take("("):
             return self._parse_comparison()
+        self._open += 1
+        if self._open > DEEPEST_CONDITION:
+            raise TextError(f"more than {DEEPEST_CONDITION} parentheses in each other", opened_at)
         inner = self.parse_any()
         if not self._take(")"):
             raise TextError("the parenthesis is never closed", opened_at)
+        self._open -= 1
         return inner
 
     def _parse_comparison(self) -> Comparison:

@@ -40,7 +40,7 @@ class Findings:
 
 def _written_offset(node: yaml.Node, offset: int) -> int:
     """How far from the node's start a character of its value stands; 0 where it was folded or escaped."""
-    if not isinstance(node, yaml.ScalarNode) or node.style in _BLOCK_STYLES:
+    if offset == 0 or not isinstance(node, yaml.ScalarNode) or node.style in _BLOCK_STYLES:
         return 0
     start, end = node.start_mark, node.end_mark
     quotes = 2 if node.style in ("'", '"') else 0

@@ -80,8 +80,14 @@ def find_placeholders(template: str) -> frozenset[str]:
 
 
 def check_query(query: str) -> None:
-    """Raise TextError unless `query` is an expression that Prometheus would take as a vector or scalar."""
+    """Raise TextError unless `query` is an expression that yields values, rather than ranges or text."""
     try:
-        promql_parser.parse(query)
+        expression = promql_parser.parse(query)
     except ValueError as error:
         raise TextError(f"invalid PromQL: {error}") from None
+    while isinstance(expression, promql_parser.ParenExpr):
+        expression = expression.expr
+    if isinstance(expression, (promql_parser.MatrixSelector, promql_parser.SubqueryExpr)):
+        raise TextError("yields a range of samples instead of one value: wrap it, as in rate(...)")
+    if isinstance(expression, promql_parser.StringLiteral):
+        raise TextError("yields a text instead of a number")

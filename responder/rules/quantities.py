@@ -108,7 +108,7 @@ def _parse_percentage(text: str, unit: Unit) -> float:
     if not _NUMBER.fullmatch(number):
         raise TextError(f"{text!r} is no percentage: write one such as 1% or 0.5%")
     if unit is not Unit.RATIO:
-        example = "a duration such as 3s or 500ms" if unit is Unit.SECONDS else "a plain number"
+        example = "a duration such as 3s" if unit is Unit.SECONDS else "a plain number"
         raise TextError(f"{text} is a percentage, but the metric is {_KIND[unit]}: write {example}")
     if float(number) > 100:
         raise TextError(f"{text} is over 100%, which a ratio never is")

@@ -178,7 +178,7 @@ def _parse_rule(
     condition = _parse_if(fields, metrics)
     matchers = fields.list_of("match", parse_matchers)
     wait = duration_between("0s", "24h")
-    if matchers:
+    if "match" in fields.values:
         for_ = fields.optional("for", wait, timedelta())
     else:
         for_ = fields.needed("for", wait, timedelta(), "how long it has to be true, such as 5m")
