@@ -14,12 +14,13 @@ from typing import Protocol, assert_never, cast
 
 from responder.clients.kubernetes import ApiError, Changed, Gap, Kubernetes, Listed, paths
 from responder.clock import Clock
+from responder.tasks import together
 from responder.verdicts import Result, Verdict, overall
 from responder.verification.claim import Claim
 from responder.verification.hold import hold_window, note_probes
 from responder.verification.signature import Kind, Signature, sign
 from responder.verification.snapshot import Snapshot, gather_snapshot
-from responder.verification.traffic import SUPERSEDED, assess_traffic
+from responder.verification.traffic import INCONCLUSIVE, SUPERSEDED, assess_traffic
 from responder.verification.window import Window
 
 Report = Callable[[tuple[Verdict, ...]], None]
@@ -96,7 +97,7 @@ class _Prover:
 
     async def prove(self) -> TrafficProof:
         """Look whenever something moved, until there is an end; the caller limits the time."""
-        async with asyncio.TaskGroup() as group:
+        async with together() as group:
             watchers = [group.create_task(self._watch(kind)) for kind in _COLLECTIONS]
             try:
                 while True:
@@ -141,8 +142,10 @@ class _Prover:
         superseded = next((verdict for verdict in self._verdicts if verdict.reason == SUPERSEDED), None)
         if superseded is not None:
             return self._end(Result.FAILED, SUPERSEDED, superseded.message)
-        if overall(self._verdicts) is not Result.PASSED:
+        lacking = {verdict.check for verdict in self._verdicts if not verdict.passed}
+        if lacking - INCONCLUSIVE:
             self._window.restart(_describe_open(self._verdicts))
+        if lacking:
             return None
         # What changed during the look may have changed after it was read: such a look opens no window.
         if self._disturbed or not watched:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from responder.clients.kubernetes import Kubernetes, NotFound, paths
+from responder.clients.kubernetes import Kubernetes, NotFound, ObjectList, paths
 from responder.workloads.history import History, parse_history
 from responder.workloads.key import WorkloadKey
-from responder.workloads.views import Deployment, EndpointSlice, Pod, ReplicaSet, Service
+from responder.workloads.views import Deployment, EndpointSlice, Object, Pod, ReplicaSet, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +53,23 @@ async def gather_snapshot(kubernetes: Kubernetes, key: WorkloadKey) -> Snapshot 
     before = await _get_deployment(kubernetes, key)
     if before is None:
         return None
-    try:
-        async with asyncio.TaskGroup() as group:
-            replicasets, pods, services, slices = (
-                group.create_task(kubernetes.list(collection(key.namespace)))
-                for collection in (paths.replicasets, paths.pods, paths.services, paths.endpointslices)
-            )
-    except ExceptionGroup as failures:
-        # One reason is enough for the caller, who takes an ApiError.
-        raise failures.exceptions[0] from None
+    collections = (paths.replicasets, paths.pods, paths.services, paths.endpointslices)
+    # No TaskGroup: on Python 3.11, a failure that it meets while it ends leaves its request to cancel us
+    # standing (CPython issue 116720), and the caller's timeouts then end in a CancelledError.
+    answers = await asyncio.gather(
+        *(kubernetes.list(collection(key.namespace)) for collection in collections), return_exceptions=True
+    )
+    replicasets, pods, services, slices = (_items(answer) for answer in answers)
     after = await _get_deployment(kubernetes, key)
     if after is None:
         return None
     return Snapshot(
         before=before,
         after=after,
-        replicasets=tuple(map(ReplicaSet, replicasets.result().items)),
-        pods=tuple(map(Pod, pods.result().items)),
-        services=tuple(map(Service, services.result().items)),
-        slices=tuple(map(EndpointSlice, slices.result().items)),
+        replicasets=tuple(map(ReplicaSet, replicasets)),
+        pods=tuple(map(Pod, pods)),
+        services=tuple(map(Service, services)),
+        slices=tuple(map(EndpointSlice, slices)),
     )
 
 
@@ -82,3 +80,9 @@ async def _get_deployment(kubernetes: Kubernetes, key: WorkloadKey) -> Deploymen
         if error.resource_missing:
             raise
         return None
+
+
+def _items(answer: ObjectList | BaseException) -> list[Object]:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer.items

@@ -17,6 +17,10 @@ from responder.workloads.views import REVISION, Deployment, Pod, ReplicaSet
 
 SUPERSEDED = "Superseded"
 
+# Of a look that lacks no more than these nothing follows, good or bad: an annotator that touches the
+# Deployment causes them, and no pod has moved.
+INCONCLUSIVE = frozenset({"Settled", "GenerationObserved"})
+
 
 def assess_traffic(snapshot: Snapshot, claim: Claim) -> tuple[Verdict, ...]:
     """Judge every part of the claim; it holds only when all of these verdicts passed."""

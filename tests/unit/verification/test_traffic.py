@@ -9,6 +9,7 @@ import pytest
 
 from responder.verdicts import Result, overall
 from responder.verification.traffic import assess_traffic
+from responder.workloads.views import Object
 from tests.unit.verification import build
 from tests.unit.verification.build import World, claim, endpoint, endpoint_slice, pod
 
@@ -280,7 +281,7 @@ LEAVING = {"ready": False, "serving": True, "terminating": True}
     ],
 )
 @pytest.mark.parametrize("where", ["same slice", "second slice", "slice by hand"])
-def test_one_more_endpoint(extra: build.Object, reason: str | None, where: str) -> None:
+def test_one_more_endpoint(extra: Object, reason: str | None, where: str) -> None:
     world = World()
     match where:
         case "same slice":
