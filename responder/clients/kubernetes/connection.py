@@ -5,8 +5,10 @@ Nothing is read from a home directory unasked.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
+from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import yaml
 
+from responder.clients.http import describe
 from responder.clients.kubernetes.client import Kubernetes
 from responder.clients.kubernetes.errors import Unauthorized
 from responder.clock import Clock, SystemClock
@@ -21,6 +24,10 @@ from responder.errors import Permanent
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import Configuration
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
+# A plugin may ask an identity provider; one that asks a person instead would wait for ever.
+_RENEWAL_SECONDS = 30
 
 
 class NoCluster(Permanent):
@@ -55,16 +62,18 @@ async def _load_kubeconfig(configuration: Configuration, kubeconfig: Path, conte
     if not _exists(kubeconfig):
         raise NoCluster(f"the kubeconfig {kubeconfig} does not exist; name one with --kubeconfig")
     try:
-        await load_kube_config(
-            config_file=str(kubeconfig),
-            context=context,
-            client_configuration=configuration,
-            persist_config=False,
-        )
+        async with asyncio.timeout(_RENEWAL_SECONDS):
+            loader = await load_kube_config(
+                config_file=str(kubeconfig),
+                context=context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
     except (
         ConfigException,
         yaml.YAMLError,
         OSError,
+        AssertionError,
         KeyError,
         TypeError,
         AttributeError,
@@ -73,8 +82,22 @@ async def _load_kubeconfig(configuration: Configuration, kubeconfig: Path, conte
     ) as error:
         raise NoCluster(
             f"the kubeconfig {kubeconfig} can't be used"
-            f"{f' with context {context}' if context else ''}: {error}; try it with kubectl"
+            f"{f' with context {context}' if context else ''}: {describe(error)}; try it with kubectl"
         ) from error
+    if hasattr(loader, "exec_plugin_expiry"):
+        configuration.refresh_api_key_hook = _plugin_renewal(loader)
+
+
+def _plugin_renewal(loader: KubeConfigLoader) -> Callable[[Configuration], Awaitable[None]]:
+    """Renew a credential plugin's token in time, which the library does only for service accounts."""
+    lock = asyncio.Lock()
+
+    async def renew(current: Configuration) -> None:
+        async with lock:
+            await loader.load_from_exec_plugin()  # keeps the token it has until 5 minutes before its end
+            current.api_key["BearerToken"] = loader.token
+
+    return renew
 
 
 def _exists(kubeconfig: Path) -> bool:
@@ -103,11 +126,14 @@ def _explain_renewal(configuration: Configuration) -> None:
 
     async def renew_or_explain(current: Configuration) -> None:
         try:
-            renewal = renew(current)
-            if inspect.isawaitable(renewal):
-                await renewal
+            async with asyncio.timeout(_RENEWAL_SECONDS):
+                renewal = renew(current)
+                if inspect.isawaitable(renewal):
+                    await renewal
         except (ConfigException, OSError) as error:
-            raise Unauthorized(0, "NoCredentials", f"the token can't be renewed: {error}", {}) from error
+            raise Unauthorized(
+                0, "NoCredentials", f"the token can't be renewed: {describe(error)}", {}
+            ) from error
 
     configuration.refresh_api_key_hook = renew_or_explain
 

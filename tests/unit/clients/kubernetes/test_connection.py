@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from responder.clients.kubernetes import connect
+from responder.clients.kubernetes import Unauthorized, connect
 from responder.clients.kubernetes.connection import NoCluster
+
+Serving = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], AbstractAsyncContextManager[str]]
 
 
 @pytest.fixture
@@ -43,6 +48,46 @@ def test_a_missing_kubeconfig_and_an_unknown_context_are_named(kubeconfig: Calla
         asyncio.run(connect(Path("/nowhere/config")))
     with pytest.raises(NoCluster, match="with context other"):
         asyncio.run(connect(kubeconfig("http://127.0.0.1:1"), "other"))
+
+
+PLUGIN = """#!/bin/sh
+# Gives one token after the other, each at its end already, and fails from the third on.
+count=$(cat "$0.count" 2>/dev/null || echo 0)
+count=$((count + 1))
+echo $count > "$0.count"
+test $count -lt 3 || { echo "no more" >&2; exit 1; }
+echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+  "status": {"token": "token-'$count'", "expirationTimestamp": "2026-01-01T00:00:00Z"}}'
+"""
+
+
+async def test_a_plugins_token_is_renewed_and_a_failure_to_do_so_told(
+    serving: Serving, kubeconfig: Callable[[str], Path], tmp_path: Path
+) -> None:
+    tokens: list[str] = []
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        tokens.append(request.headers["Authorization"])
+        return web.json_response({})
+
+    plugin = tmp_path / "plugin"
+    plugin.write_text(PLUGIN)
+    plugin.chmod(0o755)
+    async with serving(respond) as url:
+        path = kubeconfig(url)
+        content = json.loads(path.read_text())
+        content["users"][0]["user"] = {
+            "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}
+        }
+        path.write_text(json.dumps(content))
+        api = await connect(path)
+        try:
+            await api.get("/version")
+            with pytest.raises(Unauthorized, match=r"the token can't be renewed: .*no more"):
+                await api.get("/version")
+        finally:
+            await api.close()
+    assert tokens == ["Bearer token-2"]
 
 
 def test_of_several_kubeconfigs_the_missing_ones_are_passed_over(kubeconfig: Callable[[str], Path]) -> None:
