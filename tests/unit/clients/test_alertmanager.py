@@ -17,7 +17,7 @@ from tests.shared import run_story
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serving = Callable[[Handler], AbstractAsyncContextManager[str]]
 
-# As Alertmanager 0.25 to 0.28 answer.
+# One of gettableAlerts in openapi.yaml, with every field it has.
 ALERT = {
     "annotations": {"summary": "errors"},
     "endsAt": "2026-01-01T00:05:00.000Z",
