@@ -75,7 +75,7 @@ class Slack:
     """One app in one workspace. Make it inside a running event loop and close it there."""
 
     def __init__(self, token: SecretStr, api_url: str = AsyncWebClient.BASE_URL) -> None:
-        self._api_url = URL(api_url)
+        self._api_url = api_url
         # trust_env honours NO_PROXY, which the library's own reading of the proxy variables does not.
         self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True)
         # No retry handlers: the default one posts a second message after a dropped connection, and the one
@@ -162,7 +162,7 @@ class Slack:
         Goes only to Slack's own host for such answers: the URL arrives from outside. Raises SlackRefused,
         SlackUnavailable.
         """
-        url = _parse_response_url(response_url, self._api_url)
+        url = parse_response_url(response_url, self._api_url)
         body = {"response_type": "ephemeral", "replace_original": False, "text": text}
         try:
             async with self._session.post(url, json=body, allow_redirects=False) as answer:
@@ -253,14 +253,15 @@ def _next_cursor(answer: AsyncSlackResponse) -> str | None:
     return (answer.get("response_metadata") or {}).get("next_cursor") or None
 
 
-def _parse_response_url(text: str, api_url: URL) -> URL:
-    """The URL, if it leads to the API's own host or to the "hooks." host beside it."""
+def parse_response_url(text: str, api_url: str) -> URL:
+    """The URL, if it leads to the API's own host or to the "hooks." host beside it; else SlackRefused."""
+    api = URL(api_url)
     try:
         url = URL(text)
     except ValueError:
         raise SlackRefused("Slack: the click's response_url is no URL", "response_url") from None
-    hosts = {api_url.host, f"hooks.{api_url.host}"}
-    if url.host not in hosts or (url.scheme, url.port) != (api_url.scheme, api_url.port):
+    hosts = {api.host, f"hooks.{api.host}"}
+    if url.host not in hosts or (url.scheme, url.port) != (api.scheme, api.port):
         raise SlackRefused(
             f"Slack: the click's response_url leads to {url.host}, which is not Slack's: not answered",
             "response_url",
