@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from responder.sandbox.prometheus.labels import Labels, labels_of
 
@@ -81,8 +81,13 @@ _POSTED = TypeAdapter(list[_PostedAlert])
 
 
 def parse_posted(body: bytes, now: datetime) -> list[Alert]:
-    """The alerts of a POST /api/v2/alerts. Raises ValueError (pydantic's, or for an alert without labels)."""
-    alerts = [_received(posted, now) for posted in _POSTED.validate_json(body)]
+    """The alerts of a POST /api/v2/alerts. Raises ValueError."""
+    try:
+        alerts = [_received(posted, now) for posted in _POSTED.validate_json(body)]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"parsing alerts body failed, because {where}: {first['msg']}") from error
     if any(not alert.labels for alert in alerts):
         raise ValueError("at least one label pair required")
     return alerts

@@ -19,7 +19,7 @@ from responder.sandbox.prometheus.answers import (
     value_answer,
 )
 from responder.sandbox.prometheus.formatting import parse_duration, to_ms
-from responder.sandbox.prometheus.promql import PromqlError, Query, parse_query
+from responder.sandbox.prometheus.promql import ParseError, PromqlError, Query, parse_query
 from responder.sandbox.prometheus.server import Prometheus
 
 MAX_POINTS = 11_000
@@ -60,7 +60,8 @@ def _answering(prometheus: Prometheus, compute: Callable[[Prometheus, Mapping[st
         except _BadDataError as error:
             return _error(400, "bad_data", str(error))
         except PromqlError as error:
-            return _error(422, error.error_type, str(error))
+            status = 400 if error.error_type == ParseError.error_type else 422
+            return _error(status, error.error_type, str(error))
         return web.json_response({"status": "success", "data": data})
 
     return answer

@@ -1,6 +1,7 @@
 """Scrapes the simulated pods in process, under the label contract that the real scrape configuration has too.
 
-Every series carries job, instance, namespace, pod, and where they apply deployment and pod_template_hash.
+Every series carries job, instance, namespace, pod, and where they apply pod_template_hash and the workload:
+deployment, statefulset or daemonset.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Scraper:
             "namespace": pod.namespace,
             "pod": pod.name,
             "deployment": self._pods.deployment_of(pod),
+            "statefulset": pod.owner_name if pod.owner_kind == "StatefulSet" else "",
+            "daemonset": pod.owner_name if pod.owner_kind == "DaemonSet" else "",
             "pod_template_hash": pod.pod_template_hash,
         }
         return {name: value for name, value in labels.items() if value}

@@ -47,9 +47,6 @@ from responder.sandbox.prometheus.tsdb import Series, Tsdb
 MAX_SAMPLES = 5_000_000
 """Samples one query may read; the real default is 50 million, on machines that have the memory."""
 
-DEFAULT_SUBQUERY_STEP_MS = 60_000
-"""The default of global.evaluation_interval, which a subquery without a step uses."""
-
 MATCH_OPS = {
     "MatchOp.Equal": MatchOp.EQUAL,
     "MatchOp.NotEqual": MatchOp.NOT_EQUAL,
@@ -81,15 +78,13 @@ class Query:
         raise ExecutionError("rule result is not a vector or scalar")
 
     def over(self, tsdb: Tsdb, start_ms: int, end_ms: int, step_ms: int) -> list[RangeSeries]:
-        """One series a label set, valued at each step from start to end inclusive. Raises ExecutionError."""
+        """One series a label set, valued at each step from start to end inclusive. Raises PromqlError."""
         budget = _Budget()
         found: dict[Labels, RangeSeries] = {}
         for time_ms in range(start_ms, end_ms + 1, step_ms):
             value = _Evaluation(tsdb, time_ms, budget).value(self._root)
             if isinstance(value, str | Matrix):
-                raise ExecutionError(
-                    "invalid expression type for range query, must be Scalar or instant Vector"
-                )
+                raise ParseError("invalid expression type for range query, must be Scalar or instant Vector")
             for sample in [Sample((), value)] if isinstance(value, float) else value:
                 series = found.setdefault(sample.labels, RangeSeries(sample.labels, [], []))
                 series.times.append(time_ms)
@@ -189,7 +184,9 @@ class _Evaluation:
     def _subquery(self, node: Any) -> Matrix:
         end_ms = self._shifted(node)
         start_ms = end_ms - _milliseconds(node.range)
-        step_ms = _milliseconds(node.step) if node.step else DEFAULT_SUBQUERY_STEP_MS
+        if node.step is None:
+            raise UnsupportedError("a subquery without a step")
+        step_ms = _milliseconds(node.step)
         # Steps stand at multiples of the step, whatever the query's own time, so that answers don't wobble.
         first_ms = math.ceil(start_ms / step_ms) * step_ms
         found: dict[Labels, RangeSeries] = {}
