@@ -1,0 +1,270 @@
+"""A whole world around a responder: cluster, traffic, oracle, inboxes, and a source of alerts.
+
+The built-in Prometheus and Alertmanager run on the world's clock, or real ones take their
+place. Nothing decides here. Started by the demo and by the flow tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from responder.clock import Clock
+from responder.errors import ResponderError
+from responder.rules.model import RuleFile
+from responder.rules.render import render_prometheus_rules
+from responder.sandbox.alertmanager.api import alertmanager_app
+from responder.sandbox.alertmanager.routing import Receiver, Route
+from responder.sandbox.alertmanager.server import Alertmanager
+from responder.sandbox.api.server import run_server
+from responder.sandbox.cluster import Cluster
+from responder.sandbox.inboxes.app import Inboxes, inboxes_app
+from responder.sandbox.inboxes.pagerduty import PagerDutyInbox
+from responder.sandbox.inboxes.slack import SlackInbox
+from responder.sandbox.inboxes.slack_clicks import SlackHands
+from responder.sandbox.manifests import deployment, service
+from responder.sandbox.oracle import Oracle
+from responder.sandbox.prometheus.api import prometheus_app
+from responder.sandbox.prometheus.rulefile import parse_rule_file
+from responder.sandbox.prometheus.server import Prometheus
+from responder.sandbox.traffic.clients import Traffic
+from responder.sandbox.traffic.metrics import PodMetrics
+from responder.sandbox.traffic.pods import PodDirectory
+
+# Secrets of a world that exists on this machine only.
+WEBHOOK_TOKEN = "sandbox-webhook-token"
+SIGNING_SECRET = "sandbox-signing-secret"
+HOME = "responder-system"
+
+ERROR_RATE = "sandbox.responder.dev/error-rate"
+LATENCY_P95 = "sandbox.responder.dev/latency-p95"
+
+_CRDS = Path(__file__).parents[2] / "deploy" / "crds"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the world holds at the beginning."""
+
+    file: RuleFile
+    replicas: int = 10
+    requests_per_second: float = 100.0
+    scrape_interval_seconds: float = 15.0
+    proxy_lag_seconds: float = 1.0
+    tick_seconds: float = 0.25
+    pod_network: str = "10.244.0.0/16"
+    built_in_alerts: bool = True
+    alertmanagers: int = 1
+    group_interval: timedelta = timedelta(seconds=10)
+    readiness_probe: tuple[int, int] = (10, 3)  # period in seconds, failure threshold
+    endpoints_per_slice: int = 100
+    seed: int = 1
+
+
+@dataclass(slots=True)
+class World:
+    """The running parts, and where to reach them."""
+
+    plan: Plan
+    clock: Clock
+    cluster: Cluster
+    pods: PodDirectory
+    metrics: PodMetrics
+    oracle: Oracle
+    traffic: Traffic
+    inboxes: Inboxes
+    inboxes_url: str
+    responder_url: str
+    prometheus: Prometheus | None = None
+    prometheus_url: str = ""
+    alertmanagers: tuple[Alertmanager, ...] = ()
+    alertmanager_urls: tuple[str, ...] = ()
+
+    @property
+    def namespace(self) -> str:
+        return self.plan.file.workload.namespace
+
+    @property
+    def name(self) -> str:
+        return self.plan.file.workload.name
+
+    @property
+    def slack(self) -> SlackInbox:
+        return self.inboxes.slack
+
+    @property
+    def pagerduty(self) -> PagerDutyInbox:
+        return self.inboxes.pagerduty
+
+    def release(
+        self,
+        version: str,
+        *,
+        error_rate: float = 0.0,
+        latency_p95: str = "120ms",
+        change_cause: str | None = None,
+        **annotations: str,
+    ) -> None:
+        """Deliver a version that behaves so; more pod annotations by their last part, such as ready_after."""
+        extra = {
+            f"sandbox.responder.dev/{key.replace('_', '-')}": value for key, value in annotations.items()
+        }
+        self.cluster.release(
+            self.namespace,
+            self.name,
+            image=image(self.name, version),
+            annotations={ERROR_RATE: str(error_rate), LATENCY_P95: latency_p95, **extra},
+            change_cause=change_cause,
+        )
+
+    def deployment(self) -> dict[str, Any]:
+        """The workload as the cluster holds it."""
+        return self.cluster.deployment(self.namespace, self.name)
+
+    @property
+    def version(self) -> str:
+        """The version in the Deployment's template."""
+        return str(self.deployment()["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2])
+
+
+def image(name: str, version: str) -> str:
+    """The image of a version."""
+    return f"registry.example/{name}:{version}"
+
+
+def free_port() -> int:
+    """A port of the loopback interface that is free now, for a server whose address is needed early."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def start_world(clock: Clock, plan: Plan, responder_port: int) -> AsyncIterator[World]:
+    """Run a world with the workload's first version complete, until the context ends."""
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(
+            Cluster.start(
+                clock=clock,
+                seed=plan.seed,
+                pod_network=plan.pod_network,
+                endpoints_per_slice=plan.endpoints_per_slice,
+            )
+        )
+        _furnish(cluster, plan)
+        pods = PodDirectory(cluster.store)
+        stack.callback(pods.close)
+        metrics = PodMetrics(pods, seed=plan.seed)
+        oracle = Oracle()
+        workload = plan.file.workload
+        traffic = Traffic(
+            cluster.store,
+            clock,
+            workload.namespace,
+            workload.name,
+            plan.requests_per_second,
+            pods=pods,
+            metrics=metrics,
+            oracle=oracle,
+            tick_seconds=plan.tick_seconds,
+            proxy_lag_seconds=plan.proxy_lag_seconds,
+            seed=plan.seed,
+        )
+        responder_url = f"http://127.0.0.1:{responder_port}"
+        inboxes = Inboxes(SlackInbox(clock), PagerDutyInbox(clock))
+        inboxes.hands = SlackHands(inboxes.slack, SIGNING_SECRET, f"{responder_url}/slack/interactions")
+        inboxes_url = await stack.enter_async_context(run_server(inboxes_app(inboxes)))
+        inboxes.slack.public_url = inboxes_url
+        world = World(
+            plan, clock, cluster, pods, metrics, oracle, traffic, inboxes, inboxes_url, responder_url
+        )
+        works = [traffic.run()]
+        if plan.built_in_alerts:
+            works += await _start_alerts(stack, world)
+        await stack.enter_async_context(_alongside(works))
+        await cluster.rollout_complete(workload.namespace, workload.name)
+        yield world
+
+
+async def _start_alerts(stack: AsyncExitStack, world: World) -> list[Any]:
+    """The built-in Prometheus and Alertmanagers, with the rules as they are rendered for real ones."""
+    plan, clock = world.plan, world.clock
+    receiver = Receiver("responder", f"{world.responder_url}/webhooks/alertmanager", WEBHOOK_TOKEN)
+    route = Route(
+        receiver,
+        group_by=("namespace", "deployment", "alertname"),
+        group_wait=timedelta(0),
+        group_interval=plan.group_interval,
+    )
+    world.alertmanagers = tuple(
+        Alertmanager(clock, route, seed=plan.seed + number) for number in range(plan.alertmanagers)
+    )
+    urls = [
+        await stack.enter_async_context(run_server(alertmanager_app(alertmanager)))
+        for alertmanager in world.alertmanagers
+    ]
+    world.alertmanager_urls = tuple(urls)
+    rules = parse_rule_file(yaml.safe_dump(render_prometheus_rules(plan.file)), plan.file.path)
+    world.prometheus = Prometheus(
+        clock,
+        world.pods,
+        world.metrics,
+        rules=rules,
+        alertmanager_urls=urls,
+        scrape_interval_seconds=plan.scrape_interval_seconds,
+        evaluation_interval_seconds=plan.scrape_interval_seconds,
+    )
+    world.prometheus_url = await stack.enter_async_context(run_server(prometheus_app(world.prometheus)))
+    return [world.prometheus.run(), *(alertmanager.run() for alertmanager in world.alertmanagers)]
+
+
+@asynccontextmanager
+async def _alongside(works: Iterable[Any]) -> AsyncIterator[None]:
+    """Keep the works running while the context lasts."""
+    failure: Exception | None = None
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised below as it is, not wrapped in a group
+            failure = error
+        finally:
+            for task in tasks:
+                task.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _furnish(cluster: Cluster, plan: Plan) -> None:
+    """Namespaces, our resource definitions, the workload and its Service."""
+    if not _CRDS.is_dir():
+        raise ResponderError(f"{_CRDS} is missing: the sandbox needs a checkout of the project")
+    for path in sorted(_CRDS.glob("*.yaml")):
+        for definition in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            cluster.apply(definition)
+    workload = plan.file.workload
+    for namespace in (workload.namespace, HOME):
+        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    manifest = deployment(
+        workload.name,
+        namespace=workload.namespace,
+        replicas=plan.replicas,
+        image=image(workload.name, "v1"),
+        pod_annotations={ERROR_RATE: "0.0", LATENCY_P95: "120ms", "prometheus.io/scrape": "true"},
+    )
+    period, failures = plan.readiness_probe
+    manifest["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = {
+        "httpGet": {"path": "/ready", "port": "http"},
+        "periodSeconds": period,
+        "failureThreshold": failures,
+    }
+    cluster.apply(manifest)
+    cluster.apply(service(workload.name, namespace=workload.namespace))

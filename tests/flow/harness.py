@@ -1,0 +1,169 @@
+"""A story's stage: a world, a responder in the same event loop, and words for what tests wait for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from responder.app import App, running
+from responder.rules.load import load_rules
+from responder.sandbox.api.request_log import RequestRecord
+from responder.sandbox.virtual_time import LoopClock
+from responder.sandbox.world import HOME, SIGNING_SECRET, WEBHOOK_TOKEN, Plan, World, free_port, start_world
+from responder.settings import Settings
+from tests.shared import CHECKOUT
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+RULES = CHECKOUT / "rules"
+
+
+@dataclass(slots=True)
+class Stage:
+    """The world, the responder, and what a test asks of both."""
+
+    world: World
+    app: App
+    settings: Settings
+
+    async def until(self, what: Callable[[], Any], within: timedelta, describe: str) -> Any:
+        """Wait until it is true and return it; the test fails with the description otherwise."""
+        deadline = self.world.clock.now() + within
+        while True:
+            found = what()
+            if found:
+                return found
+            if self.world.clock.now() >= deadline:
+                pytest.fail(f"not within {within}: {describe}; incidents: {self.summary()}")
+            await self.world.clock.sleep(0.5)
+
+    async def rest(self, duration: timedelta) -> None:
+        """Let time pass."""
+        await self.world.clock.sleep(duration.total_seconds())
+
+    def incidents(self) -> list[dict[str, Any]]:
+        """Every incident in the cluster, oldest first."""
+        found = self.world.cluster.store.list("incidents.responder.dev")
+        return sorted(found, key=lambda item: item["spec"]["sequence"])
+
+    def incident(self, sequence: int = 1) -> dict[str, Any] | None:
+        return next((i for i in self.incidents() if i["spec"]["sequence"] == sequence), None)
+
+    def status(self, sequence: int = 1) -> dict[str, Any]:
+        incident = self.incident(sequence)
+        return {} if incident is None else incident.get("status", {})
+
+    async def phase(self, phase: str, within: timedelta, sequence: int = 1) -> dict[str, Any]:
+        """Wait for the incident's phase and return its status."""
+        await self.until(
+            lambda: self.status(sequence).get("phase") == phase, within, f"incident {sequence} in {phase}"
+        )
+        return self.status(sequence)
+
+    def summary(self) -> list[str]:
+        """The incidents in a line each, for a failing test."""
+        return [
+            f"{i['metadata']['name']} {i.get('status', {}).get('phase')}"
+            f" {i.get('status', {}).get('outcome')} {i.get('status', {}).get('reason')}:"
+            f" {i.get('status', {}).get('message')}"
+            for i in self.incidents()
+        ]
+
+    def writes(self) -> list[RequestRecord]:
+        """Every accepted write to a Deployment over HTTP: the responder is the only one that speaks HTTP."""
+        return self.world.cluster.log.writes("/deployments/")
+
+    def undos(self) -> list[RequestRecord]:
+        """The accepted patches that changed a template, from the API server's own log."""
+        return [
+            write
+            for write in self.writes()
+            if any(op["path"] == "/spec/template" and op["op"] != "test" for op in write.body)
+        ]
+
+    def record(self) -> dict[str, Any]:
+        """The workload's record."""
+        (record,) = self.world.cluster.store.list("workloadrecords.responder.dev", self.world.namespace)
+        return record
+
+    def rs_uid(self, version: str) -> str:
+        """The ReplicaSet of a version."""
+        for rs in self.world.cluster.store.list("replicasets.apps", self.world.namespace):
+            if rs["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f":{version}"):
+                return str(rs["metadata"]["uid"])
+        pytest.fail(f"no ReplicaSet of {version}")
+
+
+# Windows short enough that a story takes minutes; what they mean to each other is as in the reference file.
+SHORT: dict[str, Any] = {
+    "metrics": {
+        "error_rate": {"range": "1m", "onset_range": "30s", "min_samples": 100},
+        "latency_p95": {"range": "1m", "onset_range": "30s", "min_samples": 100},
+    },
+    "alerts": {
+        "high-error-rate": {"for": "30s"},
+        "slow": {"for": "30s"},
+        "very-slow": {"for": "1m"},
+    },
+    "rollback": {"clean_gap": "2m", "cooldown": "1h"},
+}
+
+
+def write_rules(folder: Path, *changes: dict[str, Any]) -> Path:
+    """The reference rule file with changes merged in, mapping by mapping; returns the folder of rules."""
+    content = yaml.safe_load((RULES / "payment-service.yaml").read_text(encoding="utf-8"))
+    for change in changes:
+        content = _merge(content, change)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "payment-service.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return folder
+
+
+def _merge(content: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(content)
+    for key, value in change.items():
+        merged[key] = _merge(merged[key], value) if isinstance(value, dict) and key in merged else value
+    return merged
+
+
+@asynccontextmanager
+async def stage(tmp_path: Path, *changes: dict[str, Any], **plan: Any) -> AsyncIterator[Stage]:
+    """A world and a responder on it, ready, until the context ends. For run_story: on virtual time.
+
+    `changes` are merged into the reference rule file (SHORT for short windows), `plan` into the world's plan.
+    """
+    clock = LoopClock(START)
+    rules = write_rules(tmp_path / "rules", *changes)
+    (file,) = load_rules(rules).files
+    port = free_port()
+    async with start_world(clock, replace(Plan(file, tick_seconds=1.0), **plan), port) as world:
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(yaml.safe_dump(world.cluster.kubeconfig()), encoding="utf-8")
+        settings = Settings.model_validate(
+            {
+                "listen": f"127.0.0.1:{port}",
+                "rules": rules,
+                "kubeconfig": kubeconfig,
+                "namespace": HOME,
+                "prometheus_url": world.prometheus_url,
+                "alertmanager_urls": world.alertmanager_urls,
+                "slack_api_url": f"{world.inboxes_url}/api/",
+                "slack_bot_token": world.slack.token,
+                "slack_signing_secret": SIGNING_SECRET,
+                "slack_channel": "payments",
+                "pagerduty_url": world.inboxes_url,
+                "pagerduty_routing_key": world.pagerduty.routing_key,
+                "webhook_token": WEBHOOK_TOKEN,
+            }
+        )
+        async with running(settings, clock) as app:
+            here = Stage(world, app, settings)
+            await here.until(lambda: app.readiness().ready, timedelta(seconds=30), "ready")
+            yield here
