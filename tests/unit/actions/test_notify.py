@@ -1,4 +1,4 @@
-"""Only the difference is sent, in order, pages first; what fails comes again, and never twice in a channel."""
+"""Only the difference is sent, in order, pages first; what fails comes again, never twice in a channel."""
 
 from __future__ import annotations
 
