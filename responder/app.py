@@ -16,7 +16,7 @@ from aiohttp import web
 
 from responder.actions.notify import Notifier, Result
 from responder.clients.alertmanager import Alertmanager
-from responder.clients.kubernetes import connect
+from responder.clients.kubernetes import Kubernetes, connect
 from responder.clients.pagerduty import PagerDuty
 from responder.clients.prometheus import Prometheus
 from responder.clients.slack import Slack
@@ -34,7 +34,7 @@ from responder.pipeline.watch import RevisionWatch
 from responder.rules.load import load_rules
 from responder.rules.model import Channel, RuleSet
 from responder.settings import Settings
-from responder.tasks import together
+from responder.tasks import alongside
 from responder.telemetry import Metrics
 from responder.web.app import web_app
 from responder.web.ports import Readiness, ReadinessCheck
@@ -67,88 +67,115 @@ class App:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Whoever is spoken to outside."""
+
+    kubernetes: Kubernetes
+    prometheus: Prometheus
+    alertmanagers: tuple[Alertmanager, ...]
+    slack: Slack | None
+    pagerduty: PagerDuty | None
+
+
 @asynccontextmanager
 async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
     """Run the responder while the context lasts. Raises ResponderError when it can't start."""
     rules = load_rules(settings.rules)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        kubernetes = await connect(settings.kubeconfig, settings.context, clock=clock)
-        stack.push_async_callback(kubernetes.close)
-        slack = _slack(settings)
-        if slack is not None:
-            stack.push_async_callback(slack.close)
-        pagerduty = _pagerduty(settings)
-        prometheus = Prometheus(settings.prometheus_url, session)
-
-        store = IncidentStore(kubernetes)
-        gatherer = Gatherer(kubernetes, store, prometheus, clock, settings.namespace)
-        responder = Responder(
-            kubernetes=kubernetes,
-            prometheus=prometheus,
-            store=store,
-            gatherer=gatherer,
-            rules=rules,
-            clock=clock,
-            metrics=metrics,
-            decide_every=settings.decide_every,
-        )
-
-        def count(channel: Channel, result: Result) -> None:
-            metrics.notifications.labels(channel.value, result).inc()
-
-        notifier = Notifier(
-            slack=slack,
-            pagerduty=pagerduty,
-            store=store,
-            clock=clock,
-            default_channel=settings.slack_channel or None,
-            count=count,
-        )
-        drivers = Drivers(responder, store, notifier, rules, clock, metrics)
+        clients = await _connect(settings, clock, stack)
+        store = IncidentStore(clients.kubernetes)
+        gatherer = Gatherer(clients.kubernetes, store, clients.prometheus, clock, settings.namespace)
+        drivers = _drivers(settings, clock, rules, metrics, clients, store, gatherer)
+        refusals = Refusals(clients.slack, clients.pagerduty, settings.slack_channel, clock)
         intake = Intake(
-            store,
-            lambda: rules,
-            clock,
-            settings.namespace,
-            drivers.wake,
-            drivers.is_open,
-            Refusals(slack, pagerduty, settings.slack_channel, clock),
+            store, lambda: rules, clock, settings.namespace, drivers.wake, drivers.is_open, refusals
         )
         reconcile = Reconcile(
-            kubernetes=kubernetes,
+            kubernetes=clients.kubernetes,
             store=store,
             intake=intake,
             drivers=drivers,
-            alertmanagers=tuple(Alertmanager(url, session) for url in settings.alertmanager_urls),
+            alertmanagers=clients.alertmanagers,
             receiver=settings.receiver,
             workloads=rules.workloads,
             clock=clock,
             repeat_interval=settings.repeat_interval,
         )
         watch = RevisionWatch(
-            kubernetes, store, gatherer, clock, rules.files, settings.decide_every, reconcile.record_changed
+            clients.kubernetes,
+            store,
+            gatherer,
+            clock,
+            rules.files,
+            settings.decide_every,
+            reconcile.record_changed,
         )
-        interactions = Interactions(store=store, rules=lambda: rules, clock=clock, answerer=slack)
+        interactions = Interactions(store=store, rules=lambda: rules, clock=clock, answerer=clients.slack)
         app = App(url="", rules=rules, watch=watch)
         application = web_app(intake, interactions, app.readiness, metrics, settings, clock)
-        async with together() as group:
-            running = [
-                group.create_task(work)
-                for work in (
-                    drivers.run(),
-                    watch.run(),
-                    _resume(app, store, drivers, reconcile, clock),
-                )
-            ]
+        works = (drivers.run(), watch.run(), _resume(app, store, drivers, reconcile, clock))
+        async with alongside(*works):
             app.url = await stack.enter_async_context(_listening(application, settings))
             log.info("listening", url=app.url, rules=len(rules.files))
-            try:
-                yield app
-            finally:
-                for task in running:
-                    task.cancel()
+            yield app
+
+
+async def _connect(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Clients:
+    """Make every client; the stack closes them."""
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    kubernetes = await connect(settings.kubeconfig, settings.context, clock=clock)
+    stack.push_async_callback(kubernetes.close)
+    slack = None
+    if settings.slack_bot_token is not None:
+        slack = Slack(settings.slack_bot_token, settings.slack_api_url)
+        stack.push_async_callback(slack.close)
+    pagerduty = None
+    if settings.pagerduty_routing_key is not None:
+        pagerduty = PagerDuty(settings.pagerduty_routing_key, settings.pagerduty_url)
+    return Clients(
+        kubernetes=kubernetes,
+        prometheus=Prometheus(settings.prometheus_url, session),
+        alertmanagers=tuple(Alertmanager(url, session) for url in settings.alertmanager_urls),
+        slack=slack,
+        pagerduty=pagerduty,
+    )
+
+
+def _drivers(
+    settings: Settings,
+    clock: Clock,
+    rules: RuleSet,
+    metrics: Metrics,
+    clients: Clients,
+    store: IncidentStore,
+    gatherer: Gatherer,
+) -> Drivers:
+    """The way of an incident, and those who are told about it."""
+    responder = Responder(
+        kubernetes=clients.kubernetes,
+        prometheus=clients.prometheus,
+        store=store,
+        gatherer=gatherer,
+        rules=rules,
+        clock=clock,
+        metrics=metrics,
+        decide_every=settings.decide_every,
+    )
+
+    def count(channel: Channel, result: Result) -> None:
+        metrics.notifications.labels(channel.value, result).inc()
+
+    notifier = Notifier(
+        slack=clients.slack,
+        pagerduty=clients.pagerduty,
+        store=store,
+        clock=clock,
+        default_channel=settings.slack_channel or None,
+        count=count,
+    )
+    return Drivers(responder, store, notifier, rules, clock, metrics)
 
 
 async def _resume(
@@ -180,18 +207,6 @@ async def _listening(application: web.Application, settings: Settings) -> AsyncI
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
         await runner.cleanup()
-
-
-def _slack(settings: Settings) -> Slack | None:
-    return (
-        None if settings.slack_bot_token is None else Slack(settings.slack_bot_token, settings.slack_api_url)
-    )
-
-
-def _pagerduty(settings: Settings) -> PagerDuty | None:
-    if settings.pagerduty_routing_key is None:
-        return None
-    return PagerDuty(settings.pagerduty_routing_key, settings.pagerduty_url)
 
 
 async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:

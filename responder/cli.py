@@ -52,7 +52,7 @@ def serve(
     namespace: Annotated[str | None, typer.Option(help="The responder's own namespace.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
 ) -> None:
-    """Serve webhooks and drive incidents. Each flag is also a RESPONDER_... variable; secrets only are that."""
+    """Serve webhooks and drive incidents. Each flag is also a RESPONDER_... variable, secrets only that."""
     settings = load_settings(
         {
             "listen": listen,

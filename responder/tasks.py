@@ -1,10 +1,11 @@
-"""Running several things at once so that none outlives the others, and the first error is raised as itself."""
+"""Running several things at once: none outlives the others, and the first error is raised as itself."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 
 @asynccontextmanager
@@ -15,6 +16,18 @@ async def together() -> AsyncIterator[asyncio.TaskGroup]:
             yield group
     except BaseExceptionGroup as errors:
         raise _first(errors) from errors
+
+
+@asynccontextmanager
+async def alongside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run works that never end by themselves while the context lasts; an error of one ends the context."""
+    async with together() as group:
+        tasks = [group.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

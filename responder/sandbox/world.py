@@ -6,9 +6,8 @@ place. Nothing decides here. Started by the demo and by the flow tests.
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +37,7 @@ from responder.sandbox.prometheus.server import Prometheus
 from responder.sandbox.traffic.clients import Traffic
 from responder.sandbox.traffic.metrics import PodMetrics
 from responder.sandbox.traffic.pods import PodDirectory
+from responder.tasks import alongside
 
 # Secrets of a world that exists on this machine only.
 WEBHOOK_TOKEN = "sandbox-webhook-token"
@@ -189,7 +189,7 @@ async def start_world(clock: Clock, plan: Plan, responder_port: int) -> AsyncIte
         works = [traffic.run()]
         if plan.built_in_alerts:
             works += await _start_alerts(stack, world)
-        await stack.enter_async_context(_alongside(works))
+        await stack.enter_async_context(alongside(*works))
         await cluster.rollout_complete(workload.namespace, workload.name)
         yield world
 
@@ -224,23 +224,6 @@ async def _start_alerts(stack: AsyncExitStack, world: World) -> list[Any]:
     )
     world.prometheus_url = await stack.enter_async_context(run_server(prometheus_app(world.prometheus)))
     return [world.prometheus.run(), *(alertmanager.run() for alertmanager in world.alertmanagers)]
-
-
-@asynccontextmanager
-async def _alongside(works: Iterable[Any]) -> AsyncIterator[None]:
-    """Keep the works running while the context lasts."""
-    failure: Exception | None = None
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work) for work in works]
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - raised below as it is, not wrapped in a group
-            failure = error
-        finally:
-            for task in tasks:
-                task.cancel()
-    if failure is not None:
-        raise failure
 
 
 def _furnish(cluster: Cluster, plan: Plan) -> None:
