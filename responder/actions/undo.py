@@ -34,8 +34,8 @@ def plan_undo(
 ) -> list[Operation]:
     """The patch that brings back the target's template, if nothing has changed since `deployment` was read.
 
-    A freeze mark stops it unless a person overruled the freeze. Raises NothingToUndo when the templates are equal. Source: kubectl pkg/polymorphichelpers/rollback.go for
-    the template; the tests are ours.
+    A freeze mark stops it unless a person overruled the freeze. Raises NothingToUndo when the templates are
+    equal. Source: kubectl pkg/polymorphichelpers/rollback.go for the template; the tests are ours.
     """
     if same_template(deployment.template, target.template):
         raise NothingToUndo(

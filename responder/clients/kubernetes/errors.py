@@ -4,8 +4,6 @@ Mapped by the Status object's reason first and by the HTTP code where there is n
 and several share 500. Callers catch the class, never compare codes.
 """
 
-# ruff: noqa: N818 - named after the API's reasons, as people know them from kubectl
-
 from __future__ import annotations
 
 import json
