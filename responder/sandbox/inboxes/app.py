@@ -5,8 +5,6 @@ The page's buttons click as a person would in Slack.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -29,25 +27,8 @@ class Inboxes:
     hands: SlackHands | None = None
 
 
-@asynccontextmanager
-async def serve_inboxes(inboxes: Inboxes, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve the inboxes and yield their address, with Slack's API at /api/ below it; port 0 is a free one."""
-    # A request that a fault leaves hanging ends with its connection.
-    runner = web.AppRunner(
-        inboxes_app(inboxes), access_log=None, shutdown_timeout=0.1, handler_cancellation=True
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        bound_host, bound_port = runner.addresses[0][:2]
-        inboxes.slack.public_url = f"http://{bound_host}:{bound_port}"
-        yield inboxes.slack.public_url
-    finally:
-        await runner.cleanup()
-
-
 def inboxes_app(inboxes: Inboxes) -> web.Application:
-    """The application to serve."""
+    """The application to serve; set `inboxes.slack.public_url` once its address is known."""
 
     async def show(_request: web.Request) -> web.Response:
         return web.Response(text=render_page(inboxes.slack, inboxes.pagerduty), content_type="text/html")

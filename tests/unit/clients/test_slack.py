@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from responder.clients.slack import Slack, SlackRefused, SlackUnavailable, parse_response_url
 from responder.sandbox.api.faults import DropAfter, DropBefore, Effect, FaultRule, Hang, Refuse
+from responder.sandbox.api.server import run_server
 from tests.shared import run_story
-from tests.unit.sandbox.inboxes.serving import START, Desk, open_desk, serve
+from tests.unit.sandbox.inboxes.serving import START, Desk, open_desk
 
 BLOCKS = [{"type": "header", "text": {"type": "plain_text", "text": "Hello"}}]
 SINCE = START - timedelta(minutes=5)
@@ -147,7 +148,7 @@ def test_a_strangers_page_is_no_answer(body: str, content_type: str) -> None:
 
         app = web.Application()
         app.add_routes([web.post("/api/chat.postMessage", page)])
-        async with serve(app) as url:
+        async with run_server(app) as url:
             slack = Slack(SecretStr("t"), f"{url}/api/")
             try:
                 with pytest.raises(SlackUnavailable):

@@ -20,11 +20,12 @@ from responder.incidents.phases import Outcome, Phase
 from responder.pipeline.interactions import Interactions
 from responder.rules.model import RuleSet
 from responder.sandbox.api.faults import FaultRule, Hang
+from responder.sandbox.api.server import run_server
 from responder.sandbox.inboxes.slack_clicks import ClickResult, SlackHands, SlackUser
 from responder.web.slack import SlackInteractions
 from tests.shared import run_story
 from tests.unit.actions.build import ASK, AT, UID, asking, rule_file
-from tests.unit.sandbox.inboxes.serving import Desk, open_desk, serve
+from tests.unit.sandbox.inboxes.serving import Desk, open_desk
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 ANNA, BERT = SlackUser("U0ANNA", "anna"), SlackUser("U0BERT", "bert")
@@ -101,7 +102,7 @@ def play(
             await desk.slack.post("#payments", message.blocks, message.text, incident_uid=UID)
             app = web.Application()
             app.add_routes([web.post("/slack/interactions", endpoint.post)])
-            async with serve(app) as url:
+            async with run_server(app) as url:
                 hands = SlackHands(desk.slack_inbox, SECRET, f"{url}/slack/interactions")
                 await story(Channel(desk, records, hands, interactions))
 
@@ -276,7 +277,7 @@ def test_an_answer_never_goes_to_a_strangers_host() -> None:
 
         stranger = web.Application()
         stranger.add_routes([web.post("/steal", listen)])
-        async with serve(stranger) as url:
+        async with run_server(stranger) as url:
             await channel.interactions.receive({**channel.payload(), "response_url": f"{url}/steal"})
         assert asked == []
         assert len(channel.decided) == 1

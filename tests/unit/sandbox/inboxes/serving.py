@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aiohttp import web
 from pydantic import SecretStr
 
 from responder.clients.pagerduty import PagerDuty
 from responder.clients.slack import Slack
 from responder.clock import Clock
-from responder.sandbox.inboxes.app import Inboxes, serve_inboxes
+from responder.sandbox.api.server import run_server
+from responder.sandbox.inboxes.app import Inboxes, inboxes_app
 from responder.sandbox.inboxes.pagerduty import PagerDutyInbox
 from responder.sandbox.inboxes.slack import SlackInbox
 from responder.sandbox.virtual_time import LoopClock
@@ -41,24 +41,12 @@ class Desk:
 
 
 @asynccontextmanager
-async def serve(app: web.Application) -> AsyncIterator[str]:
-    """Serve an app on a free port and yield its address."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
 async def open_desk() -> AsyncIterator[Desk]:
     """Inboxes and clients that work."""
     clock = LoopClock(START)
     inboxes = Inboxes(SlackInbox(clock), PagerDutyInbox(clock))
-    async with serve_inboxes(inboxes) as url:
+    async with run_server(inboxes_app(inboxes)) as url:
+        inboxes.slack.public_url = url
         slack = Slack(SecretStr(inboxes.slack.token), f"{url}/api/")
         pagerduty = PagerDuty(SecretStr(inboxes.pagerduty.routing_key), url)
         try:

@@ -8,9 +8,10 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from responder.sandbox.api.server import run_server
 from responder.sandbox.inboxes.slack_clicks import SlackHands
 from tests.shared import run_story
-from tests.unit.sandbox.inboxes.serving import Desk, open_desk, serve
+from tests.unit.sandbox.inboxes.serving import Desk, open_desk
 
 BLOCKS: list[dict[str, Any]] = [
     {"type": "header", "text": {"type": "plain_text", "text": "Alert <b>"}},
@@ -90,7 +91,7 @@ def test_a_click_on_the_page_reaches_the_app() -> None:
         app.add_routes([web.post("/slack/interactions", take)])
         _, ts = await desk.slack.post("#payments", BLOCKS, "hello", incident_uid="u1")
         form = {"ts": ts, "action_id": 'a"><script>'}
-        async with serve(app) as url, aiohttp.ClientSession() as session:
+        async with run_server(app) as url, aiohttp.ClientSession() as session:
             async with session.post(f"{desk.url}/click", data=form) as answer:
                 assert answer.status == 404
             desk.inboxes.hands = SlackHands(desk.slack_inbox, "secret", f"{url}/slack/interactions")

@@ -13,10 +13,11 @@ from aiohttp import web
 from slack_sdk.signature import SignatureVerifier
 
 from responder.clock import Clock
+from responder.sandbox.api.server import run_server
 from responder.sandbox.inboxes.slack_checks import check_blocks
 from responder.sandbox.inboxes.slack_clicks import SlackHands, SlackUser, sign
 from tests.shared import run_story
-from tests.unit.sandbox.inboxes.serving import START, Desk, open_desk, serve
+from tests.unit.sandbox.inboxes.serving import START, Desk, open_desk
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 ANNA = SlackUser("U0ANNA", "anna")
@@ -230,7 +231,7 @@ def test_a_click_is_signed_and_carries_the_button() -> None:
         await desk.clock.sleep(90)
         await post_button(desk)
         message = desk.slack_inbox.messages[0]
-        async with serve(app_of(received, desk.clock)) as url:
+        async with run_server(app_of(received, desk.clock)) as url:
             hands = SlackHands(desk.slack_inbox, SECRET, f"{url}/slack/interactions")
             assert (await hands.click(message, "go", ANNA)).taken
         headers, body = received[0]
@@ -269,7 +270,7 @@ def test_the_signature_of_slacks_own_example() -> None:
 def test_an_app_that_does_not_answer_within_three_seconds_has_failed() -> None:
     async def story(desk: Desk) -> None:
         await post_button(desk)
-        async with serve(app_of([], desk.clock, seconds=4)) as url:
+        async with run_server(app_of([], desk.clock, seconds=4)) as url:
             hands = SlackHands(desk.slack_inbox, SECRET, f"{url}/slack/interactions")
             result = await hands.click(desk.slack_inbox.messages[0], "go", ANNA)
             assert (result.status, result.taken) == (None, False)
