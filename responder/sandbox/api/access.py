@@ -19,6 +19,7 @@ _CLUSTER_ROLES = "clusterroles.rbac.authorization.k8s.io"
 _ROLE_BINDINGS = "rolebindings.rbac.authorization.k8s.io"
 _CLUSTER_ROLE_BINDINGS = "clusterrolebindings.rbac.authorization.k8s.io"
 _PUBLIC_PATHS = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
+_ISSUER_PATHS = ["/.well-known", "/.well-known/*"]
 _DISCOVERY_PATHS = ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*"]
 _DISCOVERY_PATHS += ["/readyz", "/version", "/version/"]
 
@@ -138,6 +139,7 @@ def _basic_rules(user: User) -> Iterator[tuple[Rule, str]]:
         yield {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"], "resources": reviews}, ""
         own = ["selfsubjectreviews"]
         yield {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": own}, ""
+        yield {"verbs": ["get"], "nonResourceURLs": _ISSUER_PATHS}, ""
         yield {"verbs": ["get"], "nonResourceURLs": _DISCOVERY_PATHS}, ""
 
 

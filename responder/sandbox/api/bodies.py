@@ -7,7 +7,7 @@ Source: Kubernetes staging/src/k8s.io/apiserver/pkg/endpoints/handlers/{create,p
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -19,15 +19,10 @@ from responder.sandbox.api.kinds import Kind
 from responder.sandbox.api.objects import Object
 from responder.sandbox.api.resources import Catalog, Resource
 from responder.sandbox.api.status import ApiError, Cause, bad_request
+from responder.sandbox.api.typed import UnknownField, WrongType, inspect_types
 
 _MEDIA_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
-_MICRO_TIME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})")
-_MICRO_TIME_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
-_MICRO_TIMES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "leases.coordination.k8s.io": (("spec", "acquireTime"), ("spec", "renewTime")),
-    "events": (("eventTime",), ("series", "lastObservedTime")),
-    "events.events.k8s.io": (("eventTime",), ("series", "lastObservedTime")),
-}
+_TWICE = "\0twice"
 _SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
 
 
@@ -38,26 +33,32 @@ def decode_object(
 
     Raises ApiError 400 for what is no such object, 415 for a media type that is not understood.
     """
-    obj = parse_body(call, resource)
+    obj, duplicates = parse_body(call, resource)
     _check_kind(obj, resource, catalog)
-    if not isinstance(obj.get("metadata", {}), dict):
-        raise bad_request(f"{_cannot(resource, obj)}: json: cannot unmarshal into Go struct field metadata")
+    if not isinstance(obj.get("metadata") or {}, dict):
+        why = f"json: cannot unmarshal into Go struct field {resource.kind}.metadata of type v1.ObjectMeta"
+        raise bad_request(f"{_cannot(resource, obj)}: {why}")
     obj["metadata"] = obj.get("metadata") or {}
-    fault = type_fault(resource, obj)
+    unknown, fault = _inspect(resource, kind, obj)
     if fault:
         raise bad_request(f"{_cannot(resource, obj)}: {fault}")
-    unknown = drop_unknown(kind, obj)
-    if unknown and call.field_validation == "Strict":
-        raise bad_request(f"{_cannot(resource, obj)}: {strict_words(unknown)}")
-    return obj, warnings_about(unknown, call)
+    faults = [f'unknown field "{path}"' for path in unknown]
+    faults += [f'duplicate field "{path}"' for path in duplicates]
+    if faults and call.field_validation == "Strict":
+        raise bad_request(f"{_cannot(resource, obj)}: {_strict_words(faults)}")
+    return obj, tuple(faults) if call.field_validation == "Warn" else ()
 
 
-def parse_body(call: Call, resource: Resource) -> Object:
-    """Return the body as a JSON object."""
+def parse_body(call: Call, resource: Resource) -> tuple[Object, list[str]]:
+    """Return the body as an object, and the paths of members that stand in it twice."""
     if call.content_type not in ("", *_MEDIA_TYPES[:2]):
         raise status.unsupported_media_type(_MEDIA_TYPES)
+    duplicates: list[str] = []
     try:
-        obj = yaml.safe_load(call.body) if call.content_type == _MEDIA_TYPES[1] else json.loads(call.body)
+        if call.content_type == _MEDIA_TYPES[1]:
+            obj = yaml.safe_load(call.body)
+        else:
+            obj, duplicates = parse_json(call.body)
     except (ValueError, yaml.YAMLError) as error:
         shown = call.body.decode(errors="replace") or "<empty>"
         what = f"the object provided is unrecognized (must be of type {resource.kind})"
@@ -66,7 +67,7 @@ def parse_body(call: Call, resource: Resource) -> Object:
         ) from None
     if not isinstance(obj, dict):
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
-    return obj
+    return obj, duplicates
 
 
 def parse_patch(call: Call) -> Any:
@@ -85,43 +86,56 @@ def check_patched(call: Call, resource: Resource, kind: Kind, obj: Object) -> tu
     Raises ApiError 422, which carries the whole object in its message as the real one does.
     """
     whole = json.dumps(obj, separators=(",", ":"), ensure_ascii=False)
-    fault = type_fault(resource, obj)
-    unknown = drop_unknown(kind, obj)
-    if not fault and unknown and call.field_validation == "Strict":
-        fault = strict_words(unknown)
+    unknown, fault = _inspect(resource, kind, obj)
+    faults = tuple(f'unknown field "{path}"' for path in unknown)
+    if not fault and faults and call.field_validation == "Strict":
+        fault = _strict_words(faults)
     if fault:
         text = f"Invalid value: {json.dumps(whole, ensure_ascii=False)}: {fault}"
         details = {"causes": [{"reason": "FieldValueInvalid", "message": text, "field": "patch"}]}
         raise ApiError(422, "Invalid", f' "" is invalid: {Cause("", text, "patch")}', details)
-    return warnings_about(unknown, call)
+    return faults if call.field_validation == "Warn" else ()
 
 
-def type_fault(resource: Resource, obj: Object) -> str:
-    """Return what is wrong with the types of obj in the words of Go's decoder, "" if nothing."""
-    for path in _MICRO_TIMES.get(resource.key, ()):
-        value: Any = obj
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, str) and (why := _micro_time_fault(value)):
-            return f'parsing time "{value}" as "{_MICRO_TIME_LAYOUT}": cannot parse {why}'
-    return ""
+def _inspect(resource: Resource, kind: Kind, obj: Object) -> tuple[list[str], str]:
+    """Remove unknown fields in place; return their paths, and what is wrong with a type ("" if nothing)."""
+    if isinstance(kind, CustomKind):
+        return kind.prune(obj), ""
+    findings = [] if resource.custom else list(inspect_types(resource.kind, obj))
+    unknown = [finding.path for finding in findings if isinstance(finding, UnknownField)]
+    wrong = next((finding.words for finding in findings if isinstance(finding, WrongType)), "")
+    return unknown, wrong
 
 
-def drop_unknown(kind: Kind, obj: Object) -> list[str]:
-    """Remove in place the fields that the kind does not know, and return their paths."""
-    return kind.prune(obj) if isinstance(kind, CustomKind) else []
+def _strict_words(faults: Sequence[str]) -> str:
+    return "strict decoding error: " + ", ".join(faults)
 
 
-def strict_words(unknown: list[str]) -> str:
-    """Say which fields are unknown, as an error."""
-    return "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown)
+def parse_json(text: bytes) -> tuple[Any, list[str]]:
+    """Return the JSON document and the paths of members that stand in it twice (the last one counts)."""
+    twice = False
+
+    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal twice
+        built = dict(pairs)
+        if len(built) < len(pairs):
+            twice = True
+            names = [name for name, _ in pairs]
+            built[_TWICE] = sorted({name for name in names if names.count(name) > 1})
+        return built
+
+    document = json.loads(text, object_pairs_hook=build)
+    return document, list(_collect_twice(document, "")) if twice else []
 
 
-def warnings_about(unknown: list[str], call: Call) -> tuple[str, ...]:
-    """Return a warning for each unknown field, unless the client would not have them."""
-    if call.field_validation != "Warn":
-        return ()
-    return tuple(f'unknown field "{path}"' for path in unknown)
+def _collect_twice(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (f"{path}{name}" for name in value.pop(_TWICE, ()))
+        for name, item in value.items():
+            yield from _collect_twice(item, f"{path}{name}.")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _collect_twice(item, f"{path.rstrip('.')}[{index}].")
 
 
 def go_json_error(error: Exception) -> str:
@@ -158,13 +172,3 @@ def _check_kind(obj: Object, resource: Resource, catalog: Catalog) -> None:
 def _cannot(resource: Resource, obj: Object) -> str:
     kind = obj.get("kind") or resource.kind
     return f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
-
-
-def _micro_time_fault(text: str) -> str:
-    found = _MICRO_TIME.fullmatch(text)
-    if found is None:
-        return f'"{text}" as "2006"'
-    _, fraction, zone = found.groups()
-    if fraction is None or len(fraction) < 7:
-        return f'"{fraction or ""}{zone}" as ".000000"'
-    return f'"{fraction[7:]}{zone}" as "Z07:00"' if len(fraction) > 7 else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from responder.sandbox.api import status
 from responder.sandbox.api.access import User
@@ -29,6 +30,7 @@ _OPTIONS_KINDS = {
 class Call:
     """A request on a resource; content_type is without parameters, body as it came."""
 
+    at: datetime
     target: Target
     query: Mapping[str, str]
     user: User

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _MANAGER = "kube-apiserver"
+# In the order in which the real server's discovery tells them.
+_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 _ENVELOPE = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
 
 
@@ -77,6 +79,8 @@ class CustomKind:
     def validate(self, obj: Object, old: Object | None, subresource: str) -> Sequence[Cause]:
         """Return what the metadata rules and the schema find wrong."""
         found = list(metadata_causes(self.resource, obj, old))
+        # The real server checks the metadata of an update twice and reports refused finalizers twice.
+        found += [cause for cause in found if cause.field == "metadata.finalizers"]
         return [*found, *schema_causes(self._schema, self._validator, obj, old)]
 
     def _normalize(self, obj: Object) -> None:
@@ -92,7 +96,11 @@ class Definitions:
         self._store = store
 
     def observe(self, event: Event) -> None:
-        """React to one write of a definition."""
+        """React to one write: of a definition, or of what keeps a deleted one from going."""
+        if event.resource.custom and event.type == "DELETED":
+            owner = self._store.get(DEFINITIONS, "", event.resource.key)
+            if owner is not None and owner["metadata"].get("deletionTimestamp"):
+                self._end(owner)
         if event.resource.key != DEFINITIONS:
             return
         definition = event.object
@@ -105,28 +113,35 @@ class Definitions:
             self._serve(definition, event.previous)
 
     def _serve(self, definition: Object, previous: Object | None) -> None:
+        if previous is None:
+            self._confirm(definition, "False", "Installing")
+            self._confirm(definition, "True", "InitialNamesAccepted")
         for resource, kind in served_kinds(definition):
             self._store.serve_custom(resource, kind)
-        if previous is None:
-            accepted = copied(definition)
-            now = seconds_text(self._store.clock.now())
-            accepted["status"] = {
-                "conditions": [
-                    _condition("NamesAccepted", "NoConflicts", "no conflicts found", now),
-                    _condition(
-                        "Established", "InitialNamesAccepted", "the initial names have been accepted", now
-                    ),
-                ],
-                "acceptedNames": definition["spec"]["names"],
-                "storedVersions": definition["status"]["storedVersions"],
-            }
-            self._store.update(DEFINITIONS, accepted, manager=_MANAGER, subresource="status")
+
+    def _confirm(self, definition: Object, established: str, reason: str) -> None:
+        current = self._store.get(DEFINITIONS, "", name_of(definition))
+        if current is None:
+            return
+        now = seconds_text(self._store.clock.now())
+        message = "the initial names have been accepted"
+        current["status"] = {
+            **current["status"],
+            "conditions": [
+                condition("NamesAccepted", "True", "NoConflicts", "no conflicts found", now),
+                condition("Established", established, reason, message, now),
+            ],
+            "acceptedNames": definition["spec"]["names"],
+        }
+        self._store.update(DEFINITIONS, current, manager=_MANAGER, subresource="status")
 
     def _end(self, definition: Object) -> None:
         for resource, _ in served_kinds(definition):
             for obj in self._store.list(resource.key):
                 if not obj["metadata"].get("deletionTimestamp"):
                     self._store.delete(resource.key, obj["metadata"].get("namespace", ""), name_of(obj))
+            if any(True for _ in self._store.scan(resource.key)):
+                return
         freed = self._store.get(DEFINITIONS, "", name_of(definition))
         if freed is not None:
             kept = [name for name in freed["metadata"].get("finalizers", []) if name != CLEANUP_FINALIZER]
@@ -154,6 +169,7 @@ def served_kinds(definition: Object) -> Iterator[tuple[Resource, CustomKind]]:
             has_status="status" in subresources,
             has_scale="scale" in subresources,
             custom=True,
+            verbs=_VERBS,
             unconditional_update=False,
             field_labels=tuple(field["jsonPath"].removeprefix(".") for field in selectable),
             list_kind=names.get("listKind") or f"{names['kind']}List",
@@ -206,5 +222,21 @@ def _untyped(schema: Schema, where: str) -> Iterator[Cause]:
         yield from _untyped(schema["additionalProperties"], f"{where}.additionalProperties")
 
 
-def _condition(kind: str, reason: str, message: str, now: str) -> dict[str, str]:
-    return {"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message}
+def mark_terminating(definition: Object, now: str) -> None:
+    """Note in place, in its status, that a definition is being deleted."""
+    message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+    conditions = definition["status"].get("conditions") or []
+    if not any(kept["type"] == "Terminating" for kept in conditions):
+        ending = condition("Terminating", "True", "InstanceDeletionPending", message, now)
+        definition["status"]["conditions"] = [*conditions, ending]
+
+
+def condition(kind: str, status: str, reason: str, message: str, now: str) -> dict[str, str]:
+    """Return a condition of a definition."""
+    return {
+        "type": kind,
+        "status": status,
+        "lastTransitionTime": now,
+        "reason": reason,
+        "message": message,
+    }

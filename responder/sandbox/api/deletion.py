@@ -12,9 +12,13 @@ from responder.sandbox.api.objects import Object, finalizers, name_of, seconds_t
 from responder.sandbox.api.resources import Resource
 
 _GRACE_SECONDS = 30
+# Their deletion is marked by code of their own, which knows no grace and leaves the generation alone.
+_ENDED_BY_THEMSELVES = frozenset({"namespaces", "customresourcedefinitions.apiextensions.k8s.io"})
 
 
-def begin_deletion(obj: Object, grace_seconds: int, held: list[str], now: datetime) -> None:
+def begin_deletion(
+    resource: Resource, obj: Object, grace_seconds: int, held: list[str], now: datetime
+) -> None:
     """Mark obj in place as being deleted; a second deletion may only shorten the grace of the first."""
     meta = obj["metadata"]
     if held:
@@ -22,8 +26,9 @@ def begin_deletion(obj: Object, grace_seconds: int, held: list[str], now: dateti
     first = not meta.get("deletionTimestamp")
     if first or grace_seconds < meta.get("deletionGracePeriodSeconds", 0):
         meta["deletionTimestamp"] = seconds_text(now + timedelta(seconds=grace_seconds))
-        meta["deletionGracePeriodSeconds"] = grace_seconds
-    if first and meta.get("generation"):
+        if resource.key not in _ENDED_BY_THEMSELVES:
+            meta["deletionGracePeriodSeconds"] = grace_seconds
+    if first and meta.get("generation") and resource.key not in _ENDED_BY_THEMSELVES:
         meta["generation"] += 1
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MANAGER = "kube-controller-manager"
 # A namespace stands in phase Terminating for a moment even when it is empty, as on a real cluster.
-_NAMESPACE_END_SECONDS = 0.5
+_NAMESPACE_END_SECONDS = 2.0
 
 
 class GarbageCollector:

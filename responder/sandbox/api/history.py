@@ -14,6 +14,8 @@ from responder.sandbox.api import status
 from responder.sandbox.api.objects import Object, name_of, namespace_of
 from responder.sandbox.api.resources import Resource
 
+# Events are watched in etcd itself, not through the server's cache, and etcd says it differently.
+_UNCACHED = frozenset({"events"})
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 
 
@@ -38,6 +40,7 @@ class History:
         self._events: deque[Event] = deque()
         self._limit = limit
         self._compacted = 0
+        self._begins: dict[str, int] = {}
 
     @property
     def compacted_version(self) -> int:
@@ -50,21 +53,29 @@ class History:
         if len(self._events) > self._limit:
             self._compacted = self._events.popleft().resource_version
 
+    def begin(self, key: str, version: int) -> None:
+        """Let the history of a resource that is served from now on begin at version."""
+        self._begins[key] = version
+
     def compact(self, version: int) -> None:
         """Forget the writes up to and including version, as etcd does from time to time."""
         while self._events and self._events[0].resource_version <= version:
             self._events.popleft()
         self._compacted = max(self._compacted, version)
 
-    def after(self, version: int) -> Sequence[Event]:
-        """Return the writes after version, oldest first; ApiError 410 when some are forgotten."""
-        if version < self._compacted:
-            raise status.expired(f"too old resource version: {version} ({self._compacted + 1})")
+    def after(self, version: int, key: str) -> Sequence[Event]:
+        """Return the writes to key after version, oldest first; ApiError 410 when some are forgotten."""
+        oldest = max(self._compacted, self._begins.get(key, 0))
+        if version < oldest:
+            uncached = "The resourceVersion for the provided watch is too old."
+            too_old = f"too old resource version: {version} ({oldest})"
+            raise status.expired(uncached if key in _UNCACHED else too_old)
         newer: list[Event] = []
         for event in reversed(self._events):
             if event.resource_version <= version:
                 break
-            newer.append(event)
+            if event.resource.key == key:
+                newer.append(event)
         newer.reverse()
         return newer
 
@@ -74,9 +85,7 @@ class History:
         Raises ApiError 410 when the history does not reach back so far.
         """
         objects = {(namespace_of(obj), name_of(obj)): obj for obj in present}
-        for event in reversed(self.after(version)):
-            if event.resource.key != key:
-                continue
+        for event in reversed(self.after(version, key)):
             place = (namespace_of(event.object), name_of(event.object))
             if event.previous is None:
                 objects.pop(place, None)

@@ -84,6 +84,9 @@ class BuiltInKind:
 
     def _normalize(self, obj: Object) -> None:
         obj["apiVersion"], obj["kind"] = self._resource.api_version, self._resource.kind
+        for member in ("data", "binaryData"):
+            if member in obj and not obj[member]:
+                del obj[member]
         if "spec" in obj:
             obj["spec"] = without_nulls(obj["spec"])
         if self._resource.key == "secrets" and obj.get("stringData"):

@@ -11,7 +11,7 @@ from typing import Any
 from responder.sandbox.api import status
 from responder.sandbox.api.access import Attributes, Authorizer
 from responder.sandbox.api.call import Call, Reply
-from responder.sandbox.api.objects import Object
+from responder.sandbox.api.objects import Object, seconds_text
 from responder.sandbox.api.status import ApiError
 
 AUTHORIZATION = "authorization.k8s.io"
@@ -75,7 +75,9 @@ def _review_rules(call: Call, body: Object, authorizer: Authorizer) -> Reply:
 
 def _review_self(call: Call, _body: Object, _authorizer: Authorizer) -> Reply:
     who = {"username": call.user.name, "groups": list(call.user.groups)}
-    return Reply(201, _envelope("SelfSubjectReview", AUTHENTICATION, status={"userInfo": who}))
+    answer = _envelope("SelfSubjectReview", AUTHENTICATION, status={"userInfo": who})
+    answer["metadata"] = {"creationTimestamp": seconds_text(call.at)}
+    return Reply(201, answer)
 
 
 def _envelope(kind: str, group: str, **members: object) -> Object:

@@ -263,6 +263,7 @@ class _Exchange:
     def call(self, target: Target) -> Call:
         headers = self.request.headers
         return Call(
+            at=self.at,
             target=target,
             query=self.request.query,
             user=self.user,

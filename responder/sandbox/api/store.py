@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterator
 from responder.clock import Clock
 from responder.sandbox.api import status
 from responder.sandbox.api.addresses import assign_addresses
-from responder.sandbox.api.custom import CLEANUP_FINALIZER, DEFINITIONS, CustomKind, Definitions
+from responder.sandbox.api.custom import (
+    CLEANUP_FINALIZER,
+    DEFINITIONS,
+    CustomKind,
+    Definitions,
+    mark_terminating,
+)
 from responder.sandbox.api.deletion import (
     begin_deletion,
     check_preconditions,
@@ -121,6 +127,8 @@ class Store:
 
     def serve_custom(self, resource: Resource, kind: CustomKind) -> None:
         """Accept objects of a custom resource from now on."""
+        if self.catalog.by_key(resource.key) is None:
+            self.history.begin(resource.key, self._version)
         self.catalog.serve(resource)
         self._kinds[resource.key] = kind
 
@@ -183,12 +191,16 @@ class Store:
         self._refuse_invalid(resource, new, kind.validate(new, old, subresource))
         if new == old:
             return copied(old)
-        if "generation" in kept and kind.raises_generation(new, old):
+        # A Deployment's annotations count, but not where its controller writes them together with the status.
+        if "generation" in kept and subresource != "status" and kind.raises_generation(new, old):
             meta["generation"] = kept["generation"] + 1
         record_manager(new, old, manager, resource.api_version, self._now(), subresource)
+        released = is_released(resource, new)
+        answer = copied(new)
         if not dry_run:
-            self._commit("DELETED" if is_released(resource, new) else "MODIFIED", resource, new, old)
-        return copied(new)
+            self._commit("DELETED" if released else "MODIFIED", resource, new, old)
+        # What goes with its last finalizer is answered under the version it was stored in.
+        return answer if released else copied(new)
 
     def delete(
         self,
@@ -222,9 +234,11 @@ class Store:
             if not dry_run:
                 self._commit("DELETED", resource, new, old)
             return copied(new)
-        begin_deletion(new, grace, held, self.clock.now())
+        begin_deletion(resource, new, grace, held, self.clock.now())
         if resource.key == "namespaces":
             new["status"] = {**new.get("status", {}), "phase": "Terminating"}
+        if resource.key == DEFINITIONS:
+            mark_terminating(new, self._now())
         if new != old and not dry_run:
             self._commit("MODIFIED", resource, new, old)
         return copied(new)

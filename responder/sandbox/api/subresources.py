@@ -59,7 +59,7 @@ class Subresources:
         if call.target.verb == "get":
             return Reply(200, scale)
         call.check_options()
-        wanted = apply_patch(call, scale) if call.target.verb == "patch" else parse_body(call, _SCALE)
+        wanted = apply_patch(call, scale) if call.target.verb == "patch" else parse_body(call, _SCALE)[0]
         wanted["metadata"] = wanted.get("metadata") or {}
         check_place(call, wanted)
         replicas = (wanted.get("spec") or {}).get("replicas", 0)
@@ -116,6 +116,7 @@ class Subresources:
             "metadata": {
                 "name": meta["name"],
                 "namespace": meta["namespace"],
+                "uid": meta["uid"],
                 "creationTimestamp": seconds_text(now),
             },
             "spec": {

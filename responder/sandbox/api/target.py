@@ -49,13 +49,17 @@ def parse_target(method: str, path: str, query: Mapping[str, str]) -> Target | N
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return None
+    deprecated_watch = rest[0] == "watch"
+    if deprecated_watch:
+        rest = rest[1:] or [""]
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and not (not group and rest[2] in _OWN_SUBRESOURCES):
         namespace, rest = rest[1], rest[2:]
     plural, name, subresource = rest[0], _at(rest, 1), "/".join(rest[2:])
-    return Target(
-        group, version, plural, namespace, name, subresource, _verb(method, name, subresource, query)
-    )
+    verb = _verb(method, name, subresource, query)
+    if deprecated_watch:
+        verb = "watch" if verb in ("list", "watch") else ""
+    return Target(group, version, plural, namespace, name, subresource, verb)
 
 
 def is_true(text: str | None) -> bool:

@@ -30,6 +30,9 @@ def outside(resource: Resource, obj: Object) -> Object:
     """Return a stored object as a client of resource sees it."""
     if resource.stored_as:
         obj = {_EVENT_NAMES.get(name, name): value for name, value in obj.items()}
+        for name in ("reportingController", "reportingInstance"):
+            if not obj.get(name):
+                obj.pop(name, None)
     return {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
 
 

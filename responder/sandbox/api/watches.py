@@ -145,9 +145,9 @@ class Watch:
         store, resource = self._store, self._selection.resource
         self._waiting.clear()
         if not self._options.initial_events:
-            past = store.history.after(min(self._seen, store.resource_version))
-            mine = (event for event in past if event.resource.key == resource.storage_key)
-            return [told for event in mine for told in self._translated(event)]
+            since = min(self._seen, store.resource_version)
+            past = store.history.after(since, resource.storage_key)
+            return [told for event in past for told in self._translated(event)]
         self._seen = store.resource_version
         present = filter(
             self._selection.includes, store.scan(resource.storage_key, self._selection.namespace)
