@@ -33,30 +33,9 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(milliseconds=sum(int(amounts[unit]) * size for unit, size in _UNIT_MS.items()))
 
 
-def format_duration(duration: timedelta) -> str:
-    """As Prometheus writes durations: 5m, 1h30m, 0s."""
-    left = duration // timedelta(milliseconds=1)
-    if left == 0:
-        return "0s"
-    parts = []
-    for unit, size in _UNIT_MS.items():
-        exact = unit in ("y", "w", "d")
-        if exact and left % size:
-            continue
-        amount, left = divmod(left, size)
-        if amount:
-            parts.append(f"{amount}{unit}")
-    return "".join(parts)
-
-
 def to_ms(at: datetime) -> int:
     """Milliseconds since the epoch, rounded."""
     return round(at.timestamp() * 1000)
-
-
-def from_ms(time_ms: int) -> datetime:
-    """The instant of so many milliseconds since the epoch."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=time_ms)
 
 
 def rfc3339(at: datetime) -> str:

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from responder.sandbox.prometheus.formatting import (
-    format_duration,
     format_number,
     format_scientific,
     parse_duration,
@@ -87,18 +86,17 @@ def test_numbers_in_answers(value: float, number: str, scientific: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds", "normal"),
+    ("text", "seconds"),
     [
-        ("5m", 300, "5m"),
-        ("1h30m", 5400, "1h30m"),
-        ("90s", 90, "1m30s"),
-        ("0", 0, "0s"),
-        ("1500ms", 1.5, "1s500ms"),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("90s", 90),
+        ("0", 0),
+        ("1500ms", 1.5),
     ],
 )
-def test_durations(text: str, seconds: float, normal: str) -> None:
+def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
-    assert format_duration(parse_duration(text)) == normal
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "1m1h", "-5m", "1.5s"])
