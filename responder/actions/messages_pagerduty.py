@@ -9,9 +9,8 @@ from collections.abc import Mapping
 
 from responder.actions.messages import FAILURES, PagerDutyEvent, headline
 from responder.actions.messages_blocks import cut
-from responder.incidents.model import Incident, Page, Rollback, RollbackState
-from responder.incidents.phases import GOOD_OUTCOMES
-from responder.rules.model import Channel, RuleFile
+from responder.incidents.model import Incident
+from responder.rules.model import RuleFile
 from responder.verdicts import Result
 
 _SUMMARY_CHARACTERS = 1024
@@ -29,28 +28,14 @@ def render_pagerduty(incident: Incident, file: RuleFile | None) -> PagerDutyEven
     A trigger while somebody is to look, a resolve only once a page went out and the metric was seen back.
     """
     told = incident.status.notifications.pagerduty
-    if incident.status.outcome in GOOD_OUTCOMES:
+    if incident.recovered:
         return None if told is None else PagerDutyEvent("resolve", incident.metadata.uid)
-    if wants_page(incident):
-        return _trigger(incident, file)
-    return None
+    return _trigger(incident, file) if wants_page(incident) else None
 
 
 def wants_page(incident: Incident) -> bool:
-    """Whether somebody is to be paged: as the rules say, and always when a rollback went wrong."""
-    status = incident.status
-    if status.outcome in GOOD_OUTCOMES:
-        return False
-    if status.outcome in FAILURES:
-        return True
-    if status.page is None:
-        return False
-    return Channel.PAGERDUTY in status.notify or _is_about_undo(status.page, status.rollback)
-
-
-def _is_about_undo(page: Page, rollback: Rollback | None) -> bool:
-    """Whether something is the matter with an undo that took effect."""
-    return rollback is not None and rollback.state is RollbackState.APPLIED and page.at > rollback.intended_at
+    """Whether somebody is to be paged: by the rule's wish, or because what it wants was not done."""
+    return incident.status.page is not None and not incident.recovered
 
 
 def _trigger(incident: Incident, file: RuleFile | None) -> PagerDutyEvent:

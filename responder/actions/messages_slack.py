@@ -24,7 +24,7 @@ from responder.actions.messages_blocks import (
 )
 from responder.incidents.decision import Choice
 from responder.incidents.model import AlertEntry, Incident, VerdictEntry
-from responder.incidents.phases import GOOD_OUTCOMES, Outcome, Phase
+from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Metric, RuleFile, Unit
 from responder.rules.quantities import format_duration
 from responder.verdicts import Result
@@ -66,7 +66,7 @@ def _mark(incident: Incident) -> str:
     status = incident.status
     if status.outcome in FAILURES:
         return ":rotating_light: "
-    if status.outcome in GOOD_OUTCOMES:
+    if incident.recovered:
         return ":white_check_mark: "
     return ":warning: " if awaits_answer(incident) or status.outcome is Outcome.EXPIRED else ""
 

@@ -60,6 +60,7 @@ def judged(incident: Incident, judgement: Judgement, file: RuleFile, now: dateti
             "alerted_at": status.times.alerted_at or _first_start(incident),
             "received_at": incident.spec.received_at,
             "decided_at": now if judgement.course is Course.ROLL_BACK else status.times.decided_at,
+            "recovered_at": now if judgement.course is Course.RECOVERED else None,
         }
     )
     status = status.model_copy(

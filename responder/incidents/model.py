@@ -246,6 +246,11 @@ class Incident(Record):
         """The alerts that have not ended, by fingerprint."""
         return {fp: alert for fp, alert in self.spec.alerts.items() if alert.firing}
 
+    @property
+    def recovered(self) -> bool:
+        """True once the condition was measured false: not when an alert merely ended, nor on expiry."""
+        return self.status.times.recovered_at is not None
+
     def fence(self, attempt: int) -> str:
         """The fence label's value for an attempt. At most 36 + 1 + 5 characters, so it fits a label."""
         return f"{self.metadata.uid}.{attempt}"

@@ -34,9 +34,6 @@ class Outcome(StrEnum):
     SUPERSEDED = "Superseded"
 
 
-# After these the metric was seen to be back, so PagerDuty may resolve.
-GOOD_OUTCOMES = frozenset({Outcome.ROLLED_BACK, Outcome.RECOVERED, Outcome.TOLD})
-
 # RollingBack goes back to Open only with its fence voided: the attempt can't take effect any more.
 TRANSITIONS = MappingProxyType(
     {

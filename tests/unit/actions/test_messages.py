@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from responder.actions.messages_blocks import cut, escape, fit
 from responder.actions.messages_slack import ACTION_IDS, render_slack
 from responder.incidents.decision import Choice
 from responder.incidents.model import Incident, Page, Times, VerdictEntry
-from responder.incidents.phases import GOOD_OUTCOMES, Outcome, Phase
+from responder.incidents.phases import Outcome, Phase
 from responder.sandbox.inboxes.slack_checks import check_blocks
 from responder.verdicts import Result
 from tests.unit.actions.build import (
@@ -70,11 +70,13 @@ def test_each_outcome_has_a_headline_of_its_own() -> None:
     assert len(lines) == len(Outcome)
 
 
-def test_only_good_outcomes_look_good() -> None:
+@pytest.mark.parametrize("recovered_at", [None, AT])
+def test_only_what_recovered_looks_good(recovered_at: datetime | None) -> None:
     for outcome in Outcome:
-        top = json.dumps(render_slack(incident(phase=Phase.CLOSED, outcome=outcome), None).blocks[0])
-        assert (":white_check_mark:" in top) == (outcome in GOOD_OUTCOMES)
+        state = incident(phase=Phase.CLOSED, outcome=outcome, times=Times(recovered_at=recovered_at))
+        top = json.dumps(render_slack(state, None).blocks[0])
         assert (":rotating_light:" in top) == (outcome in FAILURES)
+        assert (":white_check_mark:" in top) == (recovered_at is not None and outcome not in FAILURES)
 
 
 def test_the_message_carries_what_one_decides_by() -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from responder.actions.messages import FAILURES, digest
 from responder.actions.messages_pagerduty import render_pagerduty
-from responder.incidents.model import Incident, Notifications, Page, PagerDutyState, RollbackState
-from responder.incidents.phases import GOOD_OUTCOMES, Outcome, Phase
+from responder.incidents.model import Incident, Notifications, Page, PagerDutyState, Times
+from responder.incidents.phases import Outcome, Phase
 from responder.sandbox.inboxes.pagerduty import check_event
-from tests.unit.actions.build import AT, COOLDOWN, UID, alert, asking, incident, rollback, rule_file
+from tests.unit.actions.build import AT, COOLDOWN, UID, alert, asking, incident, rule_file
 
 TOLD = Notifications(pagerduty=PagerDutyState(action="trigger", digest="d"))
 PAGE = Page(reason="CooldownActive", message="Somebody has to decide.", at=AT)
-LATER = PAGE.model_copy(update={"at": AT + timedelta(seconds=1)})
 KEY = "k" * 32
 
 
@@ -47,17 +45,19 @@ def test_a_page_says_what_is_wrong_and_what_helps() -> None:
     assert details["slack"] == "#payments"
 
 
+RECOVERED = Times(recovered_at=AT)
+
+
 @pytest.mark.parametrize(
     ("state", "paged"),
     [
         (incident(), False),
         (incident(page=PAGE), True),
-        (incident(page=PAGE, notify=("slack",)), False),
-        (incident(page=PAGE, notify=("slack",), rollback=rollback()), False),
-        (incident(page=LATER, notify=("slack",), rollback=rollback()), True),
-        (incident(page=LATER, notify=("slack",), rollback=rollback(state=RollbackState.VOIDED)), False),
-        *((incident(outcome=outcome, notify=("slack",)), True) for outcome in FAILURES),
+        # What a rule wants and does not get is paged, whoever the rule tells otherwise.
+        (incident(page=PAGE, notify=("slack",)), True),
+        *((incident(outcome=outcome, page=PAGE, notify=("slack",)), True) for outcome in FAILURES),
         (incident(outcome=Outcome.DECLINED, phase=Phase.CLOSED), False),
+        (incident(outcome=Outcome.ROLLED_BACK, page=PAGE, times=RECOVERED), False),
     ],
 )
 def test_who_is_paged(state: Incident, paged: bool) -> None:
@@ -67,12 +67,16 @@ def test_who_is_paged(state: Incident, paged: bool) -> None:
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_resolved_only_when_the_metric_was_seen_back(outcome: Outcome) -> None:
-    event = render_pagerduty(incident(outcome=outcome, page=PAGE, notifications=TOLD), None)
-    assert (event is not None and event.action == "resolve") == (outcome in GOOD_OUTCOMES)
+    ended = render_pagerduty(incident(outcome=outcome, page=PAGE, notifications=TOLD), None)
+    assert ended is not None
+    assert ended.action == "trigger"
+    back = render_pagerduty(incident(outcome=outcome, page=PAGE, notifications=TOLD, times=RECOVERED), None)
+    assert back is not None
+    assert back.action == "resolve"
 
 
 def test_nothing_is_resolved_that_was_never_triggered() -> None:
-    assert render_pagerduty(incident(outcome=Outcome.ROLLED_BACK, page=PAGE), None) is None
+    assert render_pagerduty(incident(page=PAGE, times=RECOVERED), None) is None
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_severity(labels: dict[str, str], severity: str) -> None:
 def test_the_worst_alert_counts_and_a_failure_is_always_critical() -> None:
     mild = {"f1": alert(labels={"severity": "info"}), "f2": alert(labels={"severity": "warning"})}
     assert trigger(incident(mild, page=PAGE))["severity"] == "warning"
-    assert trigger(incident(mild, outcome=Outcome.ROLLBACK_FAILED))["severity"] == "critical"
+    assert trigger(incident(mild, outcome=Outcome.ROLLBACK_FAILED, page=PAGE))["severity"] == "critical"
 
 
 def test_numbers_that_move_are_no_reason_to_page_again() -> None:

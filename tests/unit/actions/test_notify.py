@@ -13,7 +13,7 @@ import structlog
 from responder.actions.notify import FIRST_RETRY, LAST_RETRY, Notifier, Told, retry_delay
 from responder.clients.slack import SlackRefused, SlackUnavailable
 from responder.errors import ResponderError, Temporary
-from responder.incidents.model import Incident, Notifications, Page
+from responder.incidents.model import Incident, Notifications, Page, Times
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Channel
 from responder.sandbox.api.faults import DropAfter, FaultRule, Hang, Refuse
@@ -96,13 +96,13 @@ def told_as(state: Incident, notifications: Notifications) -> Incident:
 def test_one_message_and_one_alert_follow_the_incident_to_its_end() -> None:
     async def story(office: Office) -> None:
         page = Page(reason="EveryGuardPassed", message="Every guard passed.", at=AT)
-        undo = rollback()
+        undo, back = rollback(), Times(recovered_at=AT)
         for state in (
             incident(page=page),
             incident(page=page, phase=Phase.ROLLING_BACK, rollback=undo),
             incident(page=page, phase=Phase.VERIFYING, rollback=undo),
-            incident(page=page, phase=Phase.SETTLING, outcome=Outcome.ROLLED_BACK, rollback=undo),
-            incident(page=page, phase=Phase.CLOSED, outcome=Outcome.ROLLED_BACK, rollback=undo),
+            incident(page=page, phase=Phase.SETTLING, outcome=Outcome.ROLLED_BACK, rollback=undo, times=back),
+            incident(page=page, phase=Phase.CLOSED, outcome=Outcome.ROLLED_BACK, rollback=undo, times=back),
         ):
             assert (await office.notify(state)).retry_at is None
         (message,) = office.desk.slack_inbox.messages
@@ -337,7 +337,9 @@ def test_without_pagerduty_slack_says_that_nobody_was_paged() -> None:
             default_channel=None,
             count=lambda channel, result: None,
         )
-        await alone.notify(incident(outcome=Outcome.ROLLBACK_FAILED, notify=("slack",)), rule_file())
+        page = Page(reason="Forbidden", message="Rollback failed.", at=AT)
+        state = incident(outcome=Outcome.ROLLBACK_FAILED, notify=("slack",), page=page)
+        await alone.notify(state, rule_file())
         assert "Nobody was paged:* PagerDuty is not set up." in str(office.desk.slack_inbox.messages)
 
     play(story)
