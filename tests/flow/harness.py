@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ import yaml
 from responder.app import App, running
 from responder.rules.load import load_rules
 from responder.sandbox.api.request_log import RequestRecord
+from responder.sandbox.inboxes.pagerduty import PagedAlert
+from responder.sandbox.inboxes.slack_clicks import ClickResult, SlackUser, buttons
+from responder.sandbox.inboxes.slack_messages import Message
 from responder.sandbox.virtual_time import LoopClock
 from responder.sandbox.world import HOME, SIGNING_SECRET, WEBHOOK_TOKEN, Plan, World, free_port, start_world
 from responder.settings import Settings
@@ -23,14 +26,29 @@ from tests.shared import CHECKOUT
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 RULES = CHECKOUT / "rules"
 
+ONCALL = SlackUser("U0ONCALL", "oncall")
+OTHER = SlackUser("U0OTHER", "other")
+ROLL_BACK, LEAVE = "responder.rollback", "responder.leave"
+DEPLOYMENTS, NAMESPACES, INCIDENTS = "deployments.apps", "namespaces", "incidents.responder.dev"
+
 
 @dataclass(slots=True)
 class Stage:
     """The world, the responder, and what a test asks of both."""
 
     world: World
-    app: App
     settings: Settings
+    app: App = field(init=False)
+    _life: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
+
+    async def start(self) -> None:
+        """Start the responder on this world and wait until it is ready."""
+        self.app = await self._life.enter_async_context(running(self.settings, self.world.clock))
+        await self.until(lambda: self.app.readiness().ready, timedelta(seconds=30), "ready")
+
+    async def stop(self) -> None:
+        """End the responder as a termination does; the world goes on."""
+        await self._life.aclose()
 
     async def until(self, what: Callable[[], Any], within: timedelta, describe: str) -> Any:
         """Wait until it is true and return it; the test fails with the description otherwise."""
@@ -48,8 +66,8 @@ class Stage:
         await self.world.clock.sleep(duration.total_seconds())
 
     def incidents(self) -> list[dict[str, Any]]:
-        """Every incident in the cluster, oldest first."""
-        found = self.world.cluster.store.list("incidents.responder.dev")
+        """Every incident of the workload, oldest first."""
+        found = self.world.cluster.store.list(INCIDENTS, self.world.namespace)
         return sorted(found, key=lambda item: item["spec"]["sequence"])
 
     def incident(self, sequence: int = 1) -> dict[str, Any] | None:
@@ -65,6 +83,67 @@ class Stage:
             lambda: self.status(sequence).get("phase") == phase, within, f"incident {sequence} in {phase}"
         )
         return self.status(sequence)
+
+    async def reason(self, reason: str, within: timedelta, sequence: int = 1) -> dict[str, Any]:
+        """Wait for the incident's reason and return its status."""
+        await self.until(
+            lambda: self.status(sequence).get("reason") == reason, within, f"incident {sequence}: {reason}"
+        )
+        return self.status(sequence)
+
+    def at(self, step: str, sequence: int = 1) -> datetime:
+        """When the incident took that step, such as patchedAt."""
+        return datetime.fromisoformat(self.status(sequence)["times"][step])
+
+    def reasons(self, sequence: int = 1) -> list[str]:
+        """What the timeline says happened, in order."""
+        return [line["event"] for line in self.status(sequence)["timeline"]]
+
+    def doubts(self, sequence: int = 1) -> set[str]:
+        """The guards that did not pass, as "check/reason"."""
+        verdicts = self.status(sequence)["verdicts"]
+        return {f"{v['check']}/{v['reason']}" for v in verdicts if v["result"] != "Passed"}
+
+    def message(self, sequence: int = 1) -> Message:
+        """The incident's one Slack message; the test fails if there is none or a second one."""
+        incident = self.incident(sequence)
+        assert incident is not None, self.summary()
+        uid = incident["metadata"]["uid"]
+        found = [m for m in self.world.slack.messages if uid in str(m.metadata)]
+        assert len(found) == 1, f"{len(found)} messages about incident {sequence}"
+        return found[0]
+
+    def page(self, sequence: int = 1) -> PagedAlert | None:
+        """What PagerDuty holds about the incident."""
+        incident = self.incident(sequence)
+        assert incident is not None, self.summary()
+        return self.world.pagerduty.alerts.get(incident["metadata"]["uid"])
+
+    def offers(self, sequence: int = 1, version: int = -1) -> list[str]:
+        """The buttons that the incident's message shows."""
+        return [button["action_id"] for _, button in buttons(self.message(sequence).versions[version])]
+
+    async def click(
+        self, action_id: str, user: SlackUser = ONCALL, *, sequence: int = 1, version: int = -1
+    ) -> ClickResult:
+        """Press a button of the incident's message."""
+        assert self.world.inboxes.hands is not None
+        return await self.world.inboxes.hands.click(self.message(sequence), action_id, user, version=version)
+
+    def told(self, user: SlackUser = ONCALL) -> list[str]:
+        """What a user was answered to clicks."""
+        return [each.text for each in self.world.slack.ephemerals if each.user == user.id]
+
+    def annotate(self, resource: str, namespace: str, name: str, **annotations: str | None) -> None:
+        """Set or remove (None) annotations under responder.dev/ as a person with kubectl does."""
+        store = self.world.cluster.store
+        obj = store.get(resource, namespace, name)
+        assert obj is not None, f"no {resource} {namespace}/{name}"
+        found = obj["metadata"].setdefault("annotations", {})
+        for key, value in annotations.items():
+            found[f"responder.dev/{key}"] = value
+        obj["metadata"]["annotations"] = {key: value for key, value in found.items() if value is not None}
+        store.update(resource, obj, manager="kubectl")
 
     def summary(self) -> list[str]:
         """The incidents in a line each, for a failing test."""
@@ -163,7 +242,9 @@ async def stage(tmp_path: Path, *changes: dict[str, Any], **plan: Any) -> AsyncI
                 "webhook_token": WEBHOOK_TOKEN,
             }
         )
-        async with running(settings, clock) as app:
-            here = Stage(world, app, settings)
-            await here.until(lambda: app.readiness().ready, timedelta(seconds=30), "ready")
+        here = Stage(world, settings)
+        try:
+            await here.start()
             yield here
+        finally:
+            await here.stop()
