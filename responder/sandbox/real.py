@@ -6,29 +6,17 @@ by tests/real.
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import yaml
 
 from responder.clock import Clock, SystemClock
-from responder.errors import ResponderError
 from responder.sandbox.binaries import require_binary
-
-_READY_WITHIN_SECONDS = 30
-_READY_POLL_SECONDS = 0.05
-_END_WITHIN_SECONDS = 5
-_LOG_TAIL_CHARACTERS = 2_000
-
-
-class ProcessError(ResponderError):
-    """A real process ended, or did not become ready; the message carries the end of its log."""
+from responder.sandbox.process import Child, child_process
 
 
 @asynccontextmanager
@@ -97,67 +85,15 @@ def _write_config(config: Mapping[str, Any] | Path, directory: Path, name: str) 
     return _absolute(path)
 
 
-@asynccontextmanager
-async def _running(arguments: Sequence[str], url: str, log: Path, clock: Clock) -> AsyncIterator[None]:
-    """Start the process, wait until it is ready, and end it whatever happens in the block."""
-    with log.open("ab") as output:
-        # A session of its own: Ctrl-C in the terminal reaches us, and we end it in order.
-        process = await asyncio.create_subprocess_exec(
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            # Fetched binaries look for their templates and pages below this folder (see .ci/fetch-binaries).
-            cwd=Path(arguments[0]).parents[2],
-            start_new_session=True,
-        )
-    try:
-        await _wait_until_ready(process, f"{url}/-/ready", log, clock)
-        yield
-    finally:
-        await _end(process)
-
-
-async def _wait_until_ready(process: Process, ready_url: str, log: Path, clock: Clock) -> None:
-    timeout = aiohttp.ClientTimeout(total=2)
-    try:
-        async with (
-            asyncio.timeout(_READY_WITHIN_SECONDS),
-            aiohttp.ClientSession(timeout=timeout) as session,
-        ):
-            while not await _is_ready(session, ready_url):
-                if process.returncode is not None:
-                    raise ProcessError(
-                        f"it ended with {process.returncode} before it was ready: {_tail(log)}"
-                    )
-                await clock.sleep(_READY_POLL_SECONDS)
-    except TimeoutError:
-        raise ProcessError(
-            f"{ready_url} was not ready within {_READY_WITHIN_SECONDS} s: {_tail(log)}"
-        ) from None
-
-
-async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
-    try:
-        async with session.get(url) as response:
-            return response.status == 200
-    except (aiohttp.ClientConnectionError, TimeoutError):
-        return False
-
-
-async def _end(process: Process) -> None:
-    """Ask the process to end, then make it."""
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(_END_WITHIN_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-def _tail(log: Path) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace").strip()
-    return text[-_LOG_TAIL_CHARACTERS:] or "its log is empty"
+def _running(
+    arguments: Sequence[str], url: str, log: Path, clock: Clock
+) -> AbstractAsyncContextManager[Child]:
+    return child_process(
+        arguments,
+        name=Path(arguments[0]).name,
+        ready_url=f"{url}/-/ready",
+        log=log,
+        clock=clock,
+        # Fetched binaries look for their templates and pages below this folder (see .ci/fetch-binaries).
+        cwd=Path(arguments[0]).parents[2],
+    )

@@ -18,7 +18,8 @@ from responder.rules.load import parse_rule_file
 from responder.rules.model import RuleFile, RuleSet
 from responder.rules.render import Receivers, render_alertmanager, render_prometheus_rules
 from responder.sandbox.discovery import point_at_sandbox, serve_pod_targets
-from responder.sandbox.real import ProcessError, real_alertmanager, real_prometheus
+from responder.sandbox.process import ProcessError
+from responder.sandbox.real import real_alertmanager, real_prometheus
 
 NAMESPACE = "payments"
 POD_IP = "127.77.1.2"
