@@ -134,16 +134,18 @@ class Stage:
         """What a user was answered to clicks."""
         return [each.text for each in self.world.slack.ephemerals if each.user == user.id]
 
-    def annotate(self, resource: str, namespace: str, name: str, **annotations: str | None) -> None:
-        """Set or remove (None) annotations under responder.dev/ as a person with kubectl does."""
+    def annotate(self, resource: str, namespace: str, name: str, key: str, value: str | None) -> None:
+        """Set or remove (None) an annotation as a person with kubectl does."""
         store = self.world.cluster.store
         obj = store.get(resource, namespace, name)
         assert obj is not None, f"no {resource} {namespace}/{name}"
-        found = obj["metadata"].setdefault("annotations", {})
-        for key, value in annotations.items():
-            found[f"responder.dev/{key}"] = value
-        obj["metadata"]["annotations"] = {key: value for key, value in found.items() if value is not None}
+        annotations = {**obj["metadata"].get("annotations", {}), key: value}
+        obj["metadata"]["annotations"] = {k: v for k, v in annotations.items() if v is not None}
         store.update(resource, obj, manager="kubectl")
+
+    def annotate_workload(self, key: str, value: str | None) -> None:
+        """Set or remove an annotation of the Deployment."""
+        self.annotate(DEPLOYMENTS, self.world.namespace, self.world.name, key, value)
 
     def summary(self) -> list[str]:
         """The incidents in a line each, for a failing test."""
@@ -224,7 +226,7 @@ async def stage(tmp_path: Path, *changes: dict[str, Any], **plan: Any) -> AsyncI
     port = free_port()
     async with start_world(clock, replace(Plan(file, tick_seconds=1.0), **plan), port) as world:
         kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(yaml.safe_dump(world.cluster.kubeconfig()), encoding="utf-8")
+        kubeconfig.write_text(yaml.safe_dump(world.kubeconfig()), encoding="utf-8")
         settings = Settings.model_validate(
             {
                 "listen": f"127.0.0.1:{port}",
