@@ -23,8 +23,10 @@ from responder.rules.render import render_prometheus_rules
 from responder.sandbox.alertmanager.api import alertmanager_app
 from responder.sandbox.alertmanager.routing import Receiver, Route
 from responder.sandbox.alertmanager.server import Alertmanager
-from responder.sandbox.api.server import run_server
+from responder.sandbox.api.access import ADMIN, Tokens, User
+from responder.sandbox.api.server import ADMIN_TOKEN, run_server
 from responder.sandbox.cluster import Cluster
+from responder.sandbox.exposition import METRICS_PORT
 from responder.sandbox.inboxes.app import Inboxes, inboxes_app
 from responder.sandbox.inboxes.pagerduty import PagerDutyInbox
 from responder.sandbox.inboxes.slack import SlackInbox
@@ -42,12 +44,19 @@ from responder.tasks import alongside
 # Secrets of a world that exists on this machine only.
 WEBHOOK_TOKEN = "sandbox-webhook-token"
 SIGNING_SECRET = "sandbox-signing-secret"
-HOME = "responder-system"
+# The responder's own account, with the rights that deploy/ gives it and no others.
+RESPONDER_TOKEN = "sandbox-responder-token"
+HOME = "responder"
 
 ERROR_RATE = "sandbox.responder.dev/error-rate"
 LATENCY_P95 = "sandbox.responder.dev/latency-p95"
 
-_CRDS = Path(__file__).parents[2] / "deploy" / "crds"
+_DEPLOY = Path(__file__).parents[2] / "deploy"
+_RIGHTS = ("namespace.yaml", "serviceaccount.yaml", "rbac.yaml")
+_ACCOUNT = User(
+    f"system:serviceaccount:{HOME}:responder",
+    ("system:serviceaccounts", f"system:serviceaccounts:{HOME}", "system:authenticated"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,10 @@ class World:
     @property
     def name(self) -> str:
         return self.plan.file.workload.name
+
+    def kubeconfig(self) -> dict[str, Any]:
+        """What the responder gets: its own account's token."""
+        return self.cluster.kubeconfig(RESPONDER_TOKEN)
 
     @property
     def slack(self) -> SlackInbox:
@@ -154,6 +167,7 @@ async def start_world(clock: Clock, plan: Plan, responder_port: int) -> AsyncIte
         cluster = await stack.enter_async_context(
             Cluster.start(
                 clock=clock,
+                tokens=Tokens({ADMIN_TOKEN: ADMIN, RESPONDER_TOKEN: _ACCOUNT}),
                 seed=plan.seed,
                 pod_network=plan.pod_network,
                 endpoints_per_slice=plan.endpoints_per_slice,
@@ -227,21 +241,25 @@ async def _start_alerts(stack: AsyncExitStack, world: World) -> list[Any]:
 
 
 def _furnish(cluster: Cluster, plan: Plan) -> None:
-    """Namespaces, our resource definitions, the workload and its Service."""
-    if not _CRDS.is_dir():
-        raise ResponderError(f"{_CRDS} is missing: the sandbox needs a checkout of the project")
-    for path in sorted(_CRDS.glob("*.yaml")):
-        for definition in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            cluster.apply(definition)
+    """Our resource definitions and rights as deploy/ has them, the workload and its Service."""
+    if not _DEPLOY.is_dir():
+        raise ResponderError(f"{_DEPLOY} is missing: the sandbox needs a checkout of the project")
+    for path in (*sorted(_DEPLOY.glob("crds/*.yaml")), *(_DEPLOY / name for name in _RIGHTS)):
+        for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            cluster.apply(manifest)
     workload = plan.file.workload
-    for namespace in (workload.namespace, HOME):
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": workload.namespace}})
     manifest = deployment(
         workload.name,
         namespace=workload.namespace,
         replicas=plan.replicas,
         image=image(workload.name, "v1"),
-        pod_annotations={ERROR_RATE: "0.0", LATENCY_P95: "120ms", "prometheus.io/scrape": "true"},
+        pod_annotations={
+            ERROR_RATE: "0.0",
+            LATENCY_P95: "120ms",
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": str(METRICS_PORT),
+        },
     )
     period, failures = plan.readiness_probe
     manifest["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = {
