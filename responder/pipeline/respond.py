@@ -122,6 +122,7 @@ class Responder:
         file, rollback = self._file(incident), _rollback(incident)
         attempt = Attempt(
             key=incident.key,
+            deployment_uid=rollback.deployment_uid,
             bad_uid=rollback.bad.uid,
             target_uid=rollback.target.uid,
             fence=Fence(rollback.previous_fence, incident.fence(rollback.attempt)),
@@ -178,10 +179,7 @@ class Responder:
             key=incident.key,
             deployment_uid=rollback.deployment_uid,
             target_uid=rollback.target.uid,
-            # While our fence stands, the template is what the server made of our patch.
-            template=deployment.template
-            if deployment.fence == incident.fence(rollback.attempt)
-            else without_hash(target.template),
+            template=without_hash(target.template),
             generation=rollback.generation or deployment.generation,
             services=file.services,
             stale_progressing_at=rollback.stale_progressing_at,
