@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -215,10 +215,13 @@ def _merge(content: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def stage(tmp_path: Path, *changes: dict[str, Any], **plan: Any) -> AsyncIterator[Stage]:
+async def stage(
+    tmp_path: Path, *changes: dict[str, Any], settings: Mapping[str, Any] | None = None, **plan: Any
+) -> AsyncIterator[Stage]:
     """A world and a responder on it, ready, until the context ends. For run_story: on virtual time.
 
-    `changes` are merged into the reference rule file (SHORT for short windows), `plan` into the world's plan.
+    `changes` are merged into the reference rule file (SHORT for short windows), `settings` into the
+    responder's settings, `plan` into the world's plan.
     """
     clock = LoopClock(START)
     rules = write_rules(tmp_path / "rules", *changes)
@@ -227,24 +230,22 @@ async def stage(tmp_path: Path, *changes: dict[str, Any], **plan: Any) -> AsyncI
     async with start_world(clock, replace(Plan(file, tick_seconds=1.0), **plan), port) as world:
         kubeconfig = tmp_path / "kubeconfig"
         kubeconfig.write_text(yaml.safe_dump(world.kubeconfig()), encoding="utf-8")
-        settings = Settings.model_validate(
-            {
-                "listen": f"127.0.0.1:{port}",
-                "rules": rules,
-                "kubeconfig": kubeconfig,
-                "namespace": HOME,
-                "prometheus_url": world.prometheus_url,
-                "alertmanager_urls": world.alertmanager_urls,
-                "slack_api_url": f"{world.inboxes_url}/api/",
-                "slack_bot_token": world.slack.token,
-                "slack_signing_secret": SIGNING_SECRET,
-                "slack_channel": "payments",
-                "pagerduty_url": world.inboxes_url,
-                "pagerduty_routing_key": world.pagerduty.routing_key,
-                "webhook_token": WEBHOOK_TOKEN,
-            }
-        )
-        here = Stage(world, settings)
+        defaults = {
+            "listen": f"127.0.0.1:{port}",
+            "rules": rules,
+            "kubeconfig": kubeconfig,
+            "namespace": HOME,
+            "prometheus_url": world.prometheus_url,
+            "alertmanager_urls": world.alertmanager_urls,
+            "slack_api_url": f"{world.inboxes_url}/api/",
+            "slack_bot_token": world.slack.token,
+            "slack_signing_secret": SIGNING_SECRET,
+            "slack_channel": "payments",
+            "pagerduty_url": world.inboxes_url,
+            "pagerduty_routing_key": world.pagerduty.routing_key,
+            "webhook_token": WEBHOOK_TOKEN,
+        }
+        here = Stage(world, Settings.model_validate({**defaults, **(settings or {})}))
         try:
             await here.start()
             yield here
