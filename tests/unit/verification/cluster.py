@@ -37,13 +37,24 @@ _PATH = re.compile(
 )
 
 
+# Gets the resource's key and the items about to be handed out.
+ListHook = Callable[[str, list[Object]], None]
+
+
 class StoreKubernetes(Kubernetes):
-    """The reading half of the client, on the store itself. While `error` is set, every read raises it."""
+    """The reading half of the client, on the store itself.
+
+    While `error` is set, every read raises it; while `muted`, watches tell of nothing; `on_list` may change
+    what a list shows. Watches begin after `watch_delay_seconds`.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._queues: dict[str, asyncio.Queue[Observation]] = {}
         self.error: ApiError | None = None
+        self.muted = False
+        self.on_list: ListHook | None = None
+        self.watch_delay_seconds = 0.0
         self.lists = 0
 
     async def get(self, path: str) -> Object:
@@ -59,8 +70,11 @@ class StoreKubernetes(Kubernetes):
     ) -> ObjectList:
         self._raise()
         self.lists += 1
-        store = self._cluster.store
-        return ObjectList(store.list(_key(path)[0], NAMESPACE), str(store.resource_version))
+        store, key = self._cluster.store, _key(path)[0]
+        items = store.list(key, NAMESPACE)
+        if self.on_list is not None:
+            self.on_list(key, items)
+        return ObjectList(items, str(store.resource_version))
 
     async def list_watch(
         self, path: str, *, label_selector: str = "", field_selector: str = ""
@@ -69,11 +83,12 @@ class StoreKubernetes(Kubernetes):
         queue = self._queues[key] = asyncio.Queue()
 
         def put(event: Event) -> None:
-            if event.resource.key == key:
+            if event.resource.key == key and not self.muted:
                 queue.put_nowait(Changed(event.type, event.object))
 
         unsubscribe = self._cluster.store.subscribe(put)
         try:
+            await self._cluster.clock.sleep(self.watch_delay_seconds)
             yield Listed([], "0")
             while True:
                 yield await queue.get()

@@ -12,6 +12,7 @@ from responder.sandbox.cluster import Cluster
 from responder.sandbox.virtual_time import LoopClock
 from responder.verdicts import Result
 from responder.verification.prove_traffic import TrafficProof
+from responder.workloads.views import Object
 from tests.shared import run_story
 from tests.unit.verification.cluster import BAD, NAME, NAMESPACE, START, Rollback, roll_back
 
@@ -157,12 +158,69 @@ FOREIGN_SLICE = {
 }
 
 
-@pytest.mark.parametrize("disturb", [flap, restart_container, gap, scale, unreachable, foreign_slice])
+async def silent_flap(rollback: Rollback) -> None:
+    """A pod turns unready and ready between two looks, and no watch tells of it."""
+    await rollback.clock.sleep(12)
+    rollback.kubernetes.muted = True
+    pod = rollback.pods()[0]
+    rollback.set_ready(pod, "False")
+    await rollback.clock.sleep(0.001)
+    rollback.set_ready(pod, "True")
+    await rollback.clock.sleep(1)
+    rollback.kubernetes.muted = False
+
+
+async def failed_look(rollback: Rollback) -> None:
+    """For a while, a ReplicaSet counts a pod less than it should, which no event tells of."""
+
+    def miscount(key: str, items: list[Object]) -> None:
+        for item in items if key == "replicasets.apps" else []:
+            item["status"]["fullyLabeledReplicas"] = 0
+
+    await rollback.clock.sleep(8)
+    rollback.kubernetes.on_list = miscount
+    await rollback.clock.sleep(6)
+    rollback.kubernetes.on_list = None
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [flap, restart_container, gap, scale, unreachable, foreign_slice, silent_flap, failed_look],
+)
 def test_what_restarts_the_window(disturb: Disturbance) -> None:
     proof, rollback = play(disturb)
     assert proof.result is Result.PASSED
     assert held_from(proof, rollback) >= 12
     assert proof.hold_seconds >= 10
+
+
+def test_a_look_during_which_something_happened_opens_no_window() -> None:
+    happened_at: list[float] = []
+
+    async def disturb(rollback: Rollback) -> None:
+        def interrupt(key: str, _: list[Object]) -> None:
+            if not happened_at and key == "replicasets.apps":
+                rollback.kubernetes.interrupt("pods")
+                happened_at.append(rollback.seconds())
+
+        await rollback.clock.sleep(12)
+        rollback.kubernetes.on_list = interrupt
+
+    proof, rollback = play(disturb)
+    assert proof.result is Result.PASSED
+    assert held_from(proof, rollback) > happened_at[0]
+
+
+def test_the_window_opens_only_once_everything_is_watched() -> None:
+    async def story() -> tuple[TrafficProof, Rollback]:
+        async with Cluster.start(clock=LoopClock(START)) as cluster:
+            rollback = await roll_back(cluster)
+            rollback.kubernetes.watch_delay_seconds = 20
+            return await rollback.prove(), rollback
+
+    proof, rollback = run_story(story())
+    assert proof.result is Result.PASSED
+    assert held_from(proof, rollback) >= 20
 
 
 async def annotate(rollback: Rollback) -> None:

@@ -142,6 +142,12 @@ def test_one_unmeasured_part_leaves_an_or_unknown() -> None:
     assert result(text, error_rate=(0.5, 10_000.0, None), latency_p95=(None, None, None)) is Result.FAILED
 
 
+def test_one_unmeasured_part_leaves_an_and_unknown_although_it_is_false() -> None:
+    """The alert would be silent; whether the unmeasured metric is as good as it was, nobody knows."""
+    readings = {"error_rate": (0.0, 10_000.0, None), "latency_p95": (None, None, None)}
+    assert result("error_rate > 1% AND latency_p95 > 3s", **readings) is Result.UNKNOWN
+
+
 def test_verdicts_say_the_numbers() -> None:
     condition: Condition = parse_condition("error_rate > 1%", METRICS)
     (leaf,) = comparisons(condition)

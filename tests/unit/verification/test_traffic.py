@@ -271,6 +271,8 @@ LEAVING = {"ready": False, "serving": True, "terminating": True}
         (endpoint("bad-pod", ready=True, serving=False), "OtherEndpointServing"),
         # Absent conditions mean ready and serving.
         (endpoint("bad-pod", terminating=False), "OtherEndpointServing"),
+        (endpoint("bad-pod", ready=False), "OtherEndpointServing"),
+        (endpoint("bad-pod", serving=False), "OtherEndpointServing"),
         # The target's own pod on its way out.
         (endpoint("a", **LEAVING), "OtherEndpointServing"),
         (endpoint(None), "UnattributableEndpoint"),
