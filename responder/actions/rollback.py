@@ -8,7 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from responder.actions.undo import Fence, Operation, explain_refusal, move_fence, plan_undo, undone
+from responder.actions.undo import (
+    Fence,
+    NothingToUndo,
+    Operation,
+    explain_refusal,
+    move_fence,
+    plan_undo,
+    undone,
+)
 from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes, NotFound, OutcomeUnknown, paths
 from responder.errors import Temporary
 from responder.workloads.history import History, parse_history
@@ -19,9 +27,10 @@ from responder.workloads.views import Deployment
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The undo that was decided: from which ReplicaSet to which, under which fence."""
+    """The undo that was decided: of which Deployment, from which ReplicaSet to which, under which fence."""
 
     key: WorkloadKey
+    deployment_uid: str
     bad_uid: str
     target_uid: str
     fence: Fence
@@ -87,13 +96,16 @@ async def roll_back(kubernetes: Kubernetes, attempt: Attempt, history: History |
 async def void(kubernetes: Kubernetes, attempt: Attempt) -> Applied | None:
     """Make sure that a patch of this attempt still under way can't take effect any more.
 
-    None: the fence is voided (or the workload is gone). Applied: it had taken effect after all.
+    None: the fence is voided (or the workload is gone). Applied: it had taken effect after all. Raises
+    Temporary to be called again, Forbidden or Invalid when the server does not let the fence be moved.
     """
     after = f"{attempt.fence.after}-void"
     try:
         deployment = Deployment(await kubernetes.get(_path(attempt.key)))
     except NotFound:
         return None
+    if deployment.uid != attempt.deployment_uid:
+        return None  # made anew: the test of the uid can't hold any more
     if deployment.fence == attempt.fence.after:
         return Applied(deployment.template, deployment.generation, deployment.uid)
     if deployment.fence != attempt.fence.before:
@@ -102,6 +114,8 @@ async def void(kubernetes: Kubernetes, attempt: Attempt) -> Applied | None:
     try:
         await kubernetes.json_patch(_path(attempt.key), operations)
     except Invalid as error:
+        if not error.failed_test:
+            raise
         raise Temporary(f"The fence of {attempt.key} moved while it was voided: {error}") from error
     except OutcomeUnknown as error:
         raise Temporary(f"Whether the fence of {attempt.key} was voided is not known: {error}") from error
@@ -123,6 +137,9 @@ def _plan(attempt: Attempt, history: History | None) -> Applied | Refused | Patc
     if history is None:
         return Refused("WorkloadNotFound", f"There is no {attempt.key} any more.")
     deployment = history.deployment
+    if deployment.uid != attempt.deployment_uid:
+        # It may have adopted the ReplicaSets, but nobody has judged it.
+        return Refused("WorkloadRecreated", f"The {attempt.key} was deleted and made anew before the undo.")
     target = history.by_uid(attempt.target_uid)
     if target is None:
         return Refused("TargetGone", f"The revision to go back to is gone from the history of {attempt.key}.")
@@ -133,7 +150,11 @@ def _plan(attempt: Attempt, history: History | None) -> Applied | Refused | Patc
         bad = history.by_uid(attempt.bad_uid)
         judged = deployment.template if bad is None else bad.template
         return Refused(*explain_refusal(deployment, judged, attempt.fence))
-    return deployment, plan_undo(deployment, target, attempt.fence, freeze_overruled=attempt.freeze_overruled)
+    try:
+        operations = plan_undo(deployment, target, attempt.fence, freeze_overruled=attempt.freeze_overruled)
+    except NothingToUndo as error:
+        return Refused("NothingToUndo", str(error))
+    return deployment, operations
 
 
 async def _recognise_or_retry(kubernetes: Kubernetes, attempt: Attempt, error: OutcomeUnknown) -> Result:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer with an HTTP error without doing anything."""
+    """Answer with an HTTP error without doing anything; after_effect: do what was asked first."""
 
     code: int
     retry_after_seconds: int | None = None
+    after_effect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,12 @@ class DropBefore:
 
 @dataclass(frozen=True, slots=True)
 class DropAfter:
-    """Do what was asked, then close the connection instead of answering."""
+    """Do what was asked, then close the connection instead of answering (a watch: once it has begun)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Do nothing and never answer; after_effect: do what was asked first."""
+    """Do nothing and never answer; after_effect: do what was asked first (a watch: begin, send nothing)."""
 
     after_effect: bool = False
 

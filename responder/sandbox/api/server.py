@@ -78,25 +78,27 @@ class ApiServer:
 
     async def _answer(self, exchange: _Exchange, effect: Effect | None) -> web.StreamResponse:
         match effect:
-            case Refuse(code, retry_after_seconds):
+            case Refuse(code, retry_after_seconds, after_effect=False):
                 return self._respond(exchange, _refusal(code), retry_after_seconds)
             case DropBefore() | Hang(after_effect=False):
                 self._record(exchange, 0)
                 return await self._fall_silent(exchange, effect)
             case Delay(seconds):
                 await self.store.clock.sleep(seconds)
-            case DropAfter() | Hang() | None:
+            case DropAfter() | Hang() | Refuse() | None:
                 pass
             case _:
                 assert_never(effect)
         exchange.user = self.tokens.authenticate(exchange.request.headers.get("Authorization", ""))
         target = parse_target(exchange.request.method, exchange.request.path, exchange.request.query)
         if target is not None and target.verb == "watch" and self._resource(target) is not None:
-            return await self._stream(exchange, target)
+            return await self._stream(exchange, target, effect)
         reply = await self._reply(exchange, target)
         if isinstance(effect, DropAfter | Hang):
             self._record(exchange, 0)
             return await self._fall_silent(exchange, effect)
+        if isinstance(effect, Refuse):
+            return self._respond(exchange, _refusal(effect.code), effect.retry_after_seconds)
         return self._respond(exchange, reply)
 
     async def _reply(self, exchange: _Exchange, target: Target | None) -> Reply:
@@ -167,7 +169,7 @@ class ApiServer:
             await self.store.clock.sleep(_VERSION_POLL_SECONDS)
             waited += _VERSION_POLL_SECONDS
 
-    async def _stream(self, exchange: _Exchange, target: Target) -> web.StreamResponse:
+    async def _stream(self, exchange: _Exchange, target: Target, effect: Effect | None) -> web.StreamResponse:
         resource = self._resource(target)
         assert resource is not None
         self._authorizer.check(exchange.user, target.attributes())
@@ -181,6 +183,8 @@ class ApiServer:
             try:
                 await response.prepare(exchange.request)
                 self._record(exchange, 200)
+                if isinstance(effect, DropAfter | Hang):
+                    return await self._fall_silent(exchange, effect)
                 async for event in watch.events():
                     if partial and event["type"] not in ("ERROR", "BOOKMARK"):
                         event = {**event, "object": as_partial(event["object"])}
