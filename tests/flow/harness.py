@@ -19,7 +19,17 @@ from responder.sandbox.inboxes.pagerduty import PagedAlert
 from responder.sandbox.inboxes.slack_clicks import ClickResult, SlackUser, buttons
 from responder.sandbox.inboxes.slack_messages import Message
 from responder.sandbox.virtual_time import LoopClock
-from responder.sandbox.world import HOME, SIGNING_SECRET, WEBHOOK_TOKEN, Plan, World, free_port, start_world
+from responder.sandbox.world import (
+    ERROR_RATE,
+    HOME,
+    LATENCY_P95,
+    SIGNING_SECRET,
+    WEBHOOK_TOKEN,
+    Plan,
+    World,
+    free_port,
+    start_world,
+)
 from responder.settings import Settings
 from tests.shared import CHECKOUT
 
@@ -146,6 +156,15 @@ class Stage:
     def annotate_workload(self, key: str, value: str | None) -> None:
         """Set or remove an annotation of the Deployment."""
         self.annotate(DEPLOYMENTS, self.world.namespace, self.world.name, key, value)
+
+    def degrade(self, version: str, *, error_rate: float = 0.0, latency_p95: str = "120ms") -> None:
+        """Let the running pods of a version behave so from now on, without a release."""
+        uid = self.rs_uid(version)
+        for pod in self.world.cluster.store.list("pods", self.world.namespace):
+            if pod["metadata"]["ownerReferences"][0]["uid"] == uid:
+                name = pod["metadata"]["name"]
+                self.annotate("pods", self.world.namespace, name, ERROR_RATE, str(error_rate))
+                self.annotate("pods", self.world.namespace, name, LATENCY_P95, latency_p95)
 
     def summary(self) -> list[str]:
         """The incidents in a line each, for a failing test."""
