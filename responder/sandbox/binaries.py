@@ -43,11 +43,11 @@ def missing_binaries(folder: Path = FETCHED) -> tuple[Binary, ...]:
     return tuple(name for name in BINARIES if find_binary(name, folder) is None)
 
 
-def require_binary(name: Binary) -> Path:
+def require_binary(name: Binary, folder: Path = FETCHED) -> Path:
     """The binary's path. Raises BinaryMissing with what to do."""
-    found = find_binary(name)
+    found = find_binary(name, folder)
     if found is None:
         raise BinaryMissing(
-            f"{name} is neither in {FETCHED} nor on the PATH: run `make binaries`, which fetches it"
+            f"{name} is neither in {folder} nor on the PATH: run `make binaries`, which fetches it"
         )
     return found

@@ -1,4 +1,4 @@
-"""The command line: what an operator types. Reads flags, starts things, prints for people or for machines.
+"""`responder` itself: reads flags, starts things, and turns errors into one line and an exit code.
 
 Parts that take long to import are imported by the command that needs them.
 """
@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from responder.cli.demo import demo
+from responder.cli.rules import rules_commands
 from responder.clock import SystemClock
 from responder.errors import ResponderError
 from responder.settings import SettingsError, load_settings
@@ -24,6 +26,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turns a firing alert into a proven rollback, or into a person who knows why it was not done.",
 )
+cli.command()(demo)
+cli.add_typer(rules_commands, name="rules")
 
 
 def main() -> None:

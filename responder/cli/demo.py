@@ -1,0 +1,23 @@
+"""`responder demo`: bad releases on a simulated cluster, and a real responder that meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    story: Annotated[
+        list[str] | None, typer.Option(help="error-rate, slow or very-slow; repeat it. Default: all three.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write a record of what happened to this file.")] = None,
+    require_real: Annotated[
+        bool, typer.Option("--require-real", help="Fail without the real Prometheus and Alertmanager.")
+    ] = False,
+) -> None:
+    """Release bad versions and watch what happens. Exits 0 only if every story ended as it should."""
+    from responder.sandbox.demo.run import run_demo
+
+    raise typer.Exit(run_demo(tuple(story or ()), json_path=json, require_real=require_real))

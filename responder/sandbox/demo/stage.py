@@ -1,0 +1,214 @@
+"""A story's stage: the sandbox in this process; Prometheus, Alertmanager and the responder as child processes.
+
+Starts and ends them, and decides nothing. The responder gets addresses and secrets as an operator would give
+them, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import yaml
+
+from responder.clock import Clock
+from responder.errors import ResponderError
+from responder.rules.model import Metric, Rule, RuleFile, RuleSet
+from responder.rules.quantities import format_duration
+from responder.rules.render import Receivers, render_alertmanager, render_prometheus_rules
+from responder.sandbox.demo.rules import CHECKOUT, write_demo_rules
+from responder.sandbox.demo.source import AlertSource
+from responder.sandbox.demo.stories import Story
+from responder.sandbox.discovery import point_at_sandbox, serve_pod_targets
+from responder.sandbox.exposition import METRICS_PORT, MetricsListeners
+from responder.sandbox.process import Child, child_process
+from responder.sandbox.real import real_alertmanager, real_prometheus
+from responder.sandbox.traffic.pods import PODS
+from responder.sandbox.world import (
+    HOME,
+    SIGNING_SECRET,
+    WEBHOOK_TOKEN,
+    Plan,
+    World,
+    free_port,
+    start_world,
+)
+from responder.tasks import together
+
+_SCRAPE_INTERVAL = timedelta(seconds=1)
+_GROUP_INTERVAL = timedelta(seconds=2)
+_DECIDE_EVERY = timedelta(seconds=2)
+_SLACK_CHANNEL = "payments"
+# What a person's shell may hold for a responder of their own.
+_NOT_INHERITED = ("RESPONDER_", "KUBECONFIG", "POD_NAMESPACE")
+# The second numbers of the loopback networks 127.N.0.0/16 that pods can get.
+_POD_NETWORKS = range(16, 200)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything a story happens on."""
+
+    story: Story
+    source: AlertSource
+    folder: Path
+    file: RuleFile
+    world: World
+    responder: Child
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that the story is about."""
+        return next(rule for rule in self.file.rules if rule.name == self.story.rule)
+
+    @property
+    def metric(self) -> Metric:
+        """What that rule measures."""
+        return next(metric for name, metric in self.file.metrics.items() if name in str(self.rule.condition))
+
+
+@asynccontextmanager
+async def start_stage(story: Story, source: AlertSource, folder: Path, clock: Clock) -> AsyncIterator[Stage]:
+    """Run the stage with v1 serving and a responder that is ready; `folder` takes logs and configuration.
+
+    Raises ProcessError, with the end of its log, when a child process does not start.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    file = write_demo_rules(folder / "rules")
+    plan = Plan(
+        file,
+        scrape_interval_seconds=_SCRAPE_INTERVAL.total_seconds(),
+        pod_network=_pick_pod_network() if source.real else Plan.pod_network,
+        built_in_alerts=not source.real,
+        group_interval=_GROUP_INTERVAL,
+        readiness_probe=(1, 3),
+    )
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(start_world(clock, plan, free_port()))
+        if source.real:
+            await stack.enter_async_context(_real_alerts(world, folder))
+        child = await stack.enter_async_context(_responder(world, folder))
+        yield Stage(story, source, folder, file, world, child)
+
+
+def _pick_pod_network() -> str:
+    """A loopback network where no other sandbox's pods are."""
+    for number in _POD_NETWORKS:
+        with socket.socket() as probe:
+            try:
+                probe.bind((f"127.{number}.0.1", METRICS_PORT))
+            except OSError:
+                continue
+            return f"127.{number}.0.0/16"
+    raise ResponderError(
+        f"port {METRICS_PORT} can't be used on any of 127.{_POD_NETWORKS[0]}.0.1 to 127.{_POD_NETWORKS[-1]}.0.1,"
+        " where the sandbox's pods would serve their metrics: this needs Linux"
+    )
+
+
+@asynccontextmanager
+async def _real_alerts(world: World, folder: Path) -> AsyncIterator[None]:
+    """The real Prometheus and Alertmanager on the project's own configuration, pointed at the sandbox."""
+    clock = world.clock
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_serving_metrics(world))
+        pods_url = await stack.enter_async_context(
+            serve_pod_targets(lambda: world.cluster.store.list(PODS, world.namespace))
+        )
+        routes = render_alertmanager(RuleSet((world.plan.file,)), _receivers(world, folder))
+        alertmanager_url = await stack.enter_async_context(real_alertmanager(routes, folder, clock=clock))
+        rules = folder / "prometheus-rules.yml"
+        rules.write_text(yaml.safe_dump(render_prometheus_rules(world.plan.file)), encoding="utf-8")
+        config = point_at_sandbox(
+            yaml.safe_load((CHECKOUT / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")),
+            pods_url=pods_url,
+            alertmanager_url=alertmanager_url,
+            responder_url=world.responder_url,
+            rule_files=[rules, CHECKOUT / "prometheus" / "rules" / "responder.yml"],
+            interval=format_duration(_SCRAPE_INTERVAL),
+        )
+        world.prometheus_url = await stack.enter_async_context(real_prometheus(config, folder, clock=clock))
+        world.alertmanager_urls = (alertmanager_url,)
+        yield
+
+
+@asynccontextmanager
+async def _serving_metrics(world: World) -> AsyncIterator[None]:
+    async with together() as group:
+        listeners = group.create_task(MetricsListeners(world.pods, world.metrics).run())
+        try:
+            yield
+        finally:
+            listeners.cancel()
+
+
+def _receivers(world: World, folder: Path) -> Receivers:
+    return Receivers(
+        webhook_url=f"{world.responder_url}/webhooks/alertmanager",
+        webhook_token_file=str(_write_secret(folder / "webhook-token", WEBHOOK_TOKEN)),
+        pagerduty_key_file=str(_write_secret(folder / "pagerduty-key", world.pagerduty.routing_key)),
+        pagerduty_url=f"{world.inboxes_url}/v2/enqueue",
+        group_interval=_GROUP_INTERVAL,
+    )
+
+
+def _write_secret(path: Path, secret: str) -> Path:
+    path.write_text(secret, encoding="utf-8")
+    return path.resolve()
+
+
+@asynccontextmanager
+async def _responder(world: World, folder: Path) -> AsyncIterator[Child]:
+    """`responder serve` as a process of its own."""
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(world.cluster.kubeconfig()), encoding="utf-8")
+    async with child_process(
+        _serve_command(world, kubeconfig, folder / "rules"),
+        name="the responder",
+        ready_url=f"{world.responder_url}/readyz",
+        log=folder / "responder.log",
+        clock=world.clock,
+        cwd=CHECKOUT,
+        environment=_environment(world),
+    ) as child:
+        yield child
+
+
+def _serve_command(world: World, kubeconfig: Path, rules: Path) -> Sequence[str]:
+    flags = {
+        "--listen": world.responder_url.removeprefix("http://"),
+        "--rules": str(rules.resolve()),
+        "--kubeconfig": str(kubeconfig.resolve()),
+        "--namespace": HOME,
+        "--prometheus-url": world.prometheus_url,
+        "--slack-api-url": f"{world.inboxes_url}/api/",
+        "--pagerduty-url": world.inboxes_url,
+    }
+    command = [sys.executable, "-m", "responder", "serve"]
+    for flag, value in flags.items():
+        command += [flag, value]
+    for url in world.alertmanager_urls:
+        command += ["--alertmanager-url", url]
+    return command
+
+
+def _environment(world: World) -> dict[str, str]:
+    """This process's variables without another responder's, and the secrets, which no command line shows."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}
+    return inherited | {
+        "RESPONDER_WEBHOOK_TOKEN": WEBHOOK_TOKEN,
+        "RESPONDER_SLACK_BOT_TOKEN": world.slack.token,
+        "RESPONDER_SLACK_SIGNING_SECRET": SIGNING_SECRET,
+        "RESPONDER_SLACK_CHANNEL": _SLACK_CHANNEL,
+        "RESPONDER_PAGERDUTY_ROUTING_KEY": world.pagerduty.routing_key,
+        "RESPONDER_GROUP_INTERVAL": format_duration(_GROUP_INTERVAL),
+        "RESPONDER_DECIDE_EVERY": format_duration(_DECIDE_EVERY),
+    }
