@@ -137,6 +137,7 @@ def test_slices_are_bounded_and_endpoints_keep_their_place() -> None:
         await cluster.clock.sleep(10)
         after = {name_of(each): target_uids(each) for each in slices(cluster)}
         assert len({uid for uids in after.values() for uid in uids}) == 5
+        assert len(after) == 3
         assert all(uids - {pod["metadata"]["uid"]} <= after[name] for name, uids in before.items())
         deployment = cluster.deployment(NAMESPACE, NAME)
         deployment["spec"]["replicas"] = 0
