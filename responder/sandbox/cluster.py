@@ -30,8 +30,9 @@ _MANAGER = "kubectl"
 class Cluster:
     """A running simulated cluster: url is its API server's, store what it holds, clock its time."""
 
-    def __init__(self, server: ApiServer, url: str, clock: Clock) -> None:
+    def __init__(self, server: ApiServer, controllers: Controllers, url: str, clock: Clock) -> None:
         self.store = server.store
+        self.controllers = controllers
         self.url = url
         self.clock = clock
         self._server = server
@@ -83,7 +84,7 @@ class Cluster:
             try:
                 server = ApiServer(store, tokens)
                 async with run_server(server.app(), host, port) as url:
-                    yield cls(server, url, clock)
+                    yield cls(server, controllers, url, clock)
             except Exception as error:  # noqa: BLE001 - raised below as it is, not wrapped in a group
                 failure = error
             finally:

@@ -15,6 +15,7 @@ import yaml
 from responder.app import App, running
 from responder.rules.load import load_rules
 from responder.sandbox.api.request_log import RequestRecord
+from responder.sandbox.api.store import Event
 from responder.sandbox.inboxes.pagerduty import PagedAlert
 from responder.sandbox.inboxes.slack_clicks import ClickResult, SlackUser, buttons
 from responder.sandbox.inboxes.slack_messages import Message
@@ -48,6 +49,7 @@ class Stage:
 
     world: World
     settings: Settings
+    versions: list[str] = field(default_factory=list)  # of the Deployment's template, one after another
     app: App = field(init=False)
     _life: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
@@ -59,6 +61,13 @@ class Stage:
     async def stop(self) -> None:
         """End the responder as a termination does; the world goes on."""
         await self._life.aclose()
+
+    def note(self, event: Event) -> None:
+        """Keep the versions, by the store's own events."""
+        if event.resource.key == DEPLOYMENTS and event.type != "DELETED":
+            version = version_of(event.object)
+            if self.versions[-1:] != [version]:
+                self.versions.append(version)
 
     async def until(self, what: Callable[[], Any], within: timedelta, describe: str) -> Any:
         """Wait until it is true and return it; the test fails with the description otherwise."""
@@ -195,9 +204,14 @@ class Stage:
     def rs_uid(self, version: str) -> str:
         """The ReplicaSet of a version."""
         for rs in self.world.cluster.store.list("replicasets.apps", self.world.namespace):
-            if rs["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f":{version}"):
+            if version_of(rs) == version:
                 return str(rs["metadata"]["uid"])
         pytest.fail(f"no ReplicaSet of {version}")
+
+
+def version_of(obj: dict[str, Any]) -> str:
+    """The version in a Deployment's or ReplicaSet's template."""
+    return str(obj["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2])
 
 
 # Windows short enough that a story takes minutes; what they mean to each other is as in the reference file.
@@ -213,6 +227,9 @@ SHORT: dict[str, Any] = {
     },
     "rollback": {"clean_gap": "2m", "cooldown": "1h"},
 }
+
+# A small workload, for stories that are about something else than its size.
+QUICK: dict[str, Any] = {"replicas": 4, "scrape_interval_seconds": 5.0}
 
 
 def write_rules(folder: Path, *changes: dict[str, Any]) -> Path:
@@ -264,9 +281,11 @@ async def stage(
             "pagerduty_routing_key": world.pagerduty.routing_key,
             "webhook_token": WEBHOOK_TOKEN,
         }
-        here = Stage(world, Settings.model_validate({**defaults, **(settings or {})}))
+        here = Stage(world, Settings.model_validate({**defaults, **(settings or {})}), [world.version])
+        unsubscribe = world.cluster.store.subscribe(here.note)
         try:
             await here.start()
             yield here
         finally:
             await here.stop()
+            unsubscribe()

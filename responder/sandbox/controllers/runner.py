@@ -93,6 +93,17 @@ class Controllers:
         finally:
             unsubscribe()
 
+    def stall(self, name: str) -> None:
+        """Let a controller stand still, as one that hangs does; what happens meanwhile waits for it."""
+        self._worker(name).running.clear()
+
+    def resume(self, name: str) -> None:
+        """Let a stalled controller go on."""
+        self._worker(name).running.set()
+
+    def _worker(self, name: str) -> _Worker:
+        return next(worker for worker in self._workers if worker.controller.name == name)
+
     def _observe(self, event: Event) -> None:
         for worker in self._workers:
             for key in worker.controller.keys(event):
@@ -110,6 +121,8 @@ class _Worker:
         self._wake = asyncio.Event()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
+        self.running = asyncio.Event()
+        self.running.set()
 
     def add(self, key: Key) -> None:
         """Have the key looked at, after those that changed before it did.
@@ -126,6 +139,7 @@ class _Worker:
         try:
             while True:
                 await self._wake.wait()
+                await self.running.wait()
                 await self._clock.sleep(self._pass_interval_seconds)
                 self._wake.clear()
                 for key in tuple(itertools.islice(self._due, self.controller.keys_per_pass)):
