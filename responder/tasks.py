@@ -11,10 +11,16 @@ from typing import Any
 @asynccontextmanager
 async def together() -> AsyncIterator[asyncio.TaskGroup]:
     """A TaskGroup that raises the first error of its tasks, not a group of them, and cancels the rest."""
+    task = asyncio.current_task()
+    cancelling = 0 if task is None else task.cancelling()
     try:
         async with asyncio.TaskGroup() as group:
             yield group
     except BaseExceptionGroup as errors:
+        # Python 3.11 leaves the parent marked as cancelled, so that a later asyncio.timeout would not end in
+        # TimeoutError. Source: https://github.com/python/cpython/issues/116720
+        while task is not None and task.cancelling() > cancelling:
+            task.uncancel()
         raise _first(errors) from errors
 
 

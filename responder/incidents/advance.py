@@ -23,7 +23,7 @@ from responder.incidents.model import (
 )
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.decide import Course, Judgement
-from responder.rules.model import Action, Channel, RuleFile
+from responder.rules.model import Action, Channel, RuleFile, strongest
 from responder.verdicts import Result, Verdict
 from responder.workloads.ledger import parse_revision
 from responder.workloads.views import Deployment
@@ -75,7 +75,7 @@ def judged(incident: Incident, judgement: Judgement, file: RuleFile, now: dateti
             "bad": None if judgement.bad is None else parse_revision(judgement.bad),
             "target": None if judgement.target is None else parse_revision(judgement.target),
             "verdicts": tuple(record_verdict(verdict) for verdict in judgement.verdicts),
-            "ask": _ask(status.ask, judgement, file, now),
+            "ask": _ask(incident, judgement, file, now),
             "page": _page(status.page, judgement, now),
             "times": times,
         }
@@ -179,9 +179,18 @@ def traffic_proven(status: Status, verdicts: Iterable[Verdict], message: str, no
 
 
 def ended(
-    status: Status, outcome: Outcome, verdict: Verdict, now: datetime, settle_until: datetime
+    status: Status,
+    outcome: Outcome,
+    verdict: Verdict,
+    checks: Iterable[Verdict],
+    now: datetime,
+    settle_until: datetime,
 ) -> Status:
-    """The proof is over, one way or the other: the outcome stands, and echoes are waited out."""
+    """The proof is over, one way or the other: the outcome stands, and echoes are waited out.
+
+    `checks` are what `verdict` sums up; without any, those recorded before stay.
+    """
+    recorded = tuple(record_verdict(check) for check in checks)
     message = verdict.message
     good = outcome is Outcome.ROLLED_BACK
     status = status.model_copy(
@@ -190,6 +199,7 @@ def ended(
             "outcome": outcome,
             "reason": verdict.reason,
             "message": message,
+            "verdicts": recorded or status.verdicts,
             "page": status.page if good else Page(reason=verdict.reason, message=message, at=now),
             "times": status.times.model_copy(
                 update={"recovered_at": now if good else None, "settle_until": settle_until}
@@ -249,19 +259,35 @@ def _notify(status: Status, judgement: Judgement) -> tuple[str, ...]:
     return tuple(sorted({*status.notify, *(channel.value for channel in judgement.rule.notify)}))
 
 
-def _ask(old: Ask | None, judgement: Judgement, file: RuleFile, now: datetime) -> Ask | None:
-    """The question that stands beside this course; a question that changes keeps its clock."""
+def _ask(incident: Incident, judgement: Judgement, file: RuleFile, now: datetime) -> Ask | None:
+    """The question that stands beside this course. One that is awaited keeps its clock when it changes."""
     if judgement.course not in (Course.ASK, Course.HOLD, Course.TELL) or not judgement.possible:
         return None
+    old = incident.status.ask
+    awaited = old if incident.phase is Phase.AWAITING_DECISION else None
+    # An offer beside an alert has a day; what is put to people from now on has as long as the rule says.
+    kept = awaited if judgement.course is Course.ASK else old
     within = judgement.rule.decide_within if judgement.course is Course.ASK else file.rollback.window
     return Ask(
         digest=judgement.digest,
-        action=judgement.rule.action.value,
+        action=_action_asked(awaited, judgement).value,
         reason=judgement.reason,
         overridable=judgement.overridable,
-        asked_at=now if old is None else old.asked_at,
-        expires_at=now + within if old is None else old.expires_at,
+        asked_at=now if kept is None else kept.asked_at,
+        expires_at=now + within if kept is None else kept.expires_at,
     )
+
+
+def _action_asked(awaited: Ask | None, judgement: Judgement) -> Action:
+    """The strongest action that is people's to decide, which a guard that passes later doesn't take back.
+
+    A stronger rule whose guards only can't tell yet is not put to them: it may still become automatic.
+    """
+    action = judgement.rule.action
+    if awaited is None:
+        return action
+    refused = action is not Action.ROLLBACK or any(v.result is Result.FAILED for v in judgement.verdicts)
+    return strongest([Action(awaited.action), action]) if refused else Action(awaited.action)
 
 
 def _page(old: Page | None, judgement: Judgement, now: datetime) -> Page | None:

@@ -44,6 +44,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE = timedelta(0)
 # An attempt that the world keeps refusing goes back to judging so often; then a person has to look.
 _MOST_ATTEMPTS = 5
+# A proof that a restart interrupted gets so long, whatever its deadline was.
+_LAST_LOOK = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ class Responder:
         deployment = None if history is None else history.deployment
         if target is None or deployment is None:
             message = f"{incident.key} or the revision it was rolled back to is gone."
-            return await self._end(incident, Outcome.SUPERSEDED, failed("Traffic", "Superseded", message))
+            return await self._end(incident, Outcome.SUPERSEDED, failed("Traffic", "Superseded", message), ())
         claim = Claim(
             key=incident.key,
             deployment_uid=rollback.deployment_uid,
@@ -184,8 +186,10 @@ class Responder:
             services=file.services,
             stale_progressing_at=rollback.stale_progressing_at,
         )
+        # After a restart the deadline may have passed with nobody looking.
+        deadline_at = max(rollback.deadline_at, self._clock.now() + _LAST_LOOK)
         proof = await prove_traffic(
-            self._kubernetes, self._clock, claim, deadline_at=rollback.deadline_at, hold=file.rollback.hold
+            self._kubernetes, self._clock, claim, deadline_at=deadline_at, hold=file.rollback.hold
         )
         if proof.result is Result.PASSED:
             now = proof.proven_at or self._clock.now()
@@ -194,9 +198,8 @@ class Responder:
                 lambda status: advance.traffic_proven(status, proof.verdicts, proof.message, now),
             )
         outcome = Outcome.SUPERSEDED if proof.reason == "Superseded" else Outcome.TRAFFIC_NOT_PROVEN
-        return await self._end(
-            incident, outcome, Verdict("Traffic", proof.result, proof.reason, proof.message)
-        )
+        verdict = Verdict("Traffic", proof.result, proof.reason, proof.message)
+        return await self._end(incident, outcome, verdict, proof.verdicts)
 
     async def _prove_recovery(self, incident: Incident) -> Step:
         file, rollback = self._file(incident), _rollback(incident)
@@ -204,7 +207,7 @@ class Responder:
         proven_at = incident.status.times.traffic_proven_at
         if proven_at is None or rule is None:
             verdict = unknown("Recovery", "RuleGone", "The rule that fired is in no rule file any more.")
-            return await self._end(incident, Outcome.RECOVERY_UNKNOWN, verdict)
+            return await self._end(incident, Outcome.RECOVERY_UNKNOWN, verdict, ())
         ledger = (await self._store.ensure_record(incident.key)).spec
         bad, target = ledger.latest_serving(rollback.bad.uid), ledger.first_serving(rollback.target.uid)
         claim = RecoveryClaim(
@@ -216,11 +219,10 @@ class Responder:
             healthy_until=None if bad is None else bad.first_serving_at,
             healthy_from=None if target is None else target.first_serving_at,
         )
-        proof = await prove_recovery(self._prometheus, self._clock, claim, within=_recover_within(file, rule))
-        outcome = _RECOVERY[proof.result]
-        return await self._end(
-            incident, outcome, Verdict("Recovery", proof.result, proof.reason, proof.message)
-        )
+        within = max(_recover_within(file, rule), self._clock.now() + _LAST_LOOK - proven_at)
+        proof = await prove_recovery(self._prometheus, self._clock, claim, within=within)
+        verdict = Verdict("Recovery", proof.result, proof.reason, proof.message)
+        return await self._end(incident, _RECOVERY[proof.result], verdict, proof.verdicts)
 
     async def _settle(self, incident: Incident) -> Step:
         """Wait out the echoes; hand over to a new incident when it was no echo."""
@@ -256,12 +258,14 @@ class Responder:
             incident = await self._store.record(incident, status)
         return Step(incident, self._decide_every)
 
-    async def _end(self, incident: Incident, outcome: Outcome, verdict: Verdict) -> Step:
+    async def _end(
+        self, incident: Incident, outcome: Outcome, verdict: Verdict, checks: tuple[Verdict, ...]
+    ) -> Step:
         """The proof is over: write its outcome, then settle."""
         now = self._clock.now()
         settle_until = now + self._file(incident).settle_time
         return await self._fact(
-            incident, lambda status: advance.ended(status, outcome, verdict, now, settle_until)
+            incident, lambda status: advance.ended(status, outcome, verdict, checks, now, settle_until)
         )
 
     async def _fact(self, incident: Incident, change: Callable[[Status], Status]) -> Step:

@@ -25,8 +25,8 @@ _MARGIN = timedelta(minutes=1)
 class Reading:
     """One comparison's metric as measured now, and what it is held against.
 
-    `at_best` is the value that it may stand for at best, given sampling error; `baseline` the worst window of
-    the target's last healthy hour. None where there is none.
+    `at_best` is the value that it may stand for at best, given sampling error; `baseline` the worst that the
+    target's last healthy hour may stand for. None where there is none.
     """
 
     metric: Metric
@@ -108,14 +108,22 @@ def ratio_at_best(comparison: Comparison, measurement: Measurement) -> float | N
 
 
 def worst_window(comparison: Comparison, metric: Metric, history: Iterable[Measurement]) -> float | None:
-    """The worst of these windows that rests on enough samples; None where none does."""
-    values = [
-        each.value
-        for each in history
-        if each.value is not None and each.measured and each.rests_on(metric.min_samples)
-    ]
+    """The worst of these windows that rests on enough samples; None where none does.
+
+    A ratio counts as what it may stand for at worst, as the history is a sample, too: a single error after an
+    hour without one is no sign of anything.
+    """
+    enough = [each for each in history if each.measured and each.rests_on(metric.min_samples)]
     worst = max if worse_is_higher(comparison) else min
-    return worst(values, default=None)
+    return worst((_at_worst(comparison, metric, each) for each in enough), default=None)
+
+
+def _at_worst(comparison: Comparison, metric: Metric, measurement: Measurement) -> float:
+    value = float(measurement.value or 0)
+    if metric.quantile is not None or not measurement.samples:
+        return value
+    lowest, highest = wilson_bounds(value, measurement.samples)
+    return highest if worse_is_higher(comparison) else lowest
 
 
 def window_after(proven_at: datetime, now: datetime, metric: Metric) -> timedelta:

@@ -18,6 +18,7 @@ from responder.verification.recovery import (
     window_after,
     worst_window,
 )
+from responder.verification.sampling import wilson_bounds
 
 AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
 NAN = float("nan")
@@ -179,9 +180,18 @@ def test_the_worst_window_ignores_what_rests_on_too_little() -> None:
     high, low = (
         comparisons(parse_condition(text, METRICS))[0] for text in ("error_rate > 1%", "success < 99%")
     )
-    assert worst_window(high, METRICS["error_rate"], history) == 0.003
-    assert worst_window(low, METRICS["success"], history) == 0.002
+    # The worst window itself, at the worst that it may stand for.
+    assert worst_window(high, METRICS["error_rate"], history) == wilson_bounds(0.003, 10_000)[1]
+    assert worst_window(low, METRICS["success"], history) == wilson_bounds(0.002, 10_000)[0]
     assert worst_window(high, METRICS["error_rate"], [measured(1.0, 2)]) is None
+
+
+def test_one_error_after_an_hour_without_any_is_no_sign() -> None:
+    (high,) = comparisons(parse_condition("error_rate > 1%", METRICS))
+    clean = worst_window(high, METRICS["error_rate"], [measured(0.0, 1000)])
+    assert clean is not None
+    assert assess("error_rate > 1%", error_rate=(0.001, 1000.0, clean))["AtBaseline"] == "AtBaseline"
+    assert assess("error_rate > 1%", error_rate=(0.008, 1000.0, clean))["AtBaseline"] == "WorseThanBaseline"
 
 
 def test_the_time_for_recovery_follows_from_the_slowest_metric() -> None:
