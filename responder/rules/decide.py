@@ -93,7 +93,7 @@ def _wanted(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
         )
     if doubt is None:
         asked = facts.question
-        if asked is None or not asked.awaited or strongest([Action(asked.action)]) is not rule.action:
+        if asked is None or not asked.awaited or Action(asked.action) is not rule.action:
             return _judge(facts, verdicts, Course.ROLL_BACK, "EveryGuardPassed", "Every guard passed.")
         # What was put to people stays theirs to decide: guards that pass later don't take it back.
         return _judge(
@@ -122,10 +122,13 @@ def _answered(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
     """A person answered. The answer overrules exactly what was shown with the question."""
     answer, question = facts.answer, facts.question
     assert answer is not None
-    if not answer.rollback:
+    if not answer.rollback and not _grown(facts):
         return _judge(
             facts, verdicts, Course.LEAVE, "Declined", f"{answer.by} decided to leave it.", by=answer.by
         )
+    if not answer.rollback:
+        message = f"{answer.by} chose to leave it, but since then the rule {facts.rule.id} fires."
+        return _judge(facts, verdicts, Course.ASK, "SituationChanged", message, page=True)
     shown = () if question is None else question.overridable
     fresh = [v for v in verdicts if not v.passed and not (overridable(v) and _shown(v) in shown)]
     if question is None or question.digest != answer.digest or fresh:
@@ -146,6 +149,14 @@ def _answered(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
         f"{answer.by} decided to roll back.",
         by=answer.by,
     )
+
+
+def _grown(facts: Facts) -> bool:
+    """True when a rule of a stronger action fires than the one that the question was about."""
+    if facts.question is None:
+        return True
+    asked = Action(facts.question.action)
+    return strongest([asked, facts.rule.action]) is not asked
 
 
 def _shown(verdict: Verdict) -> str:
@@ -199,9 +210,10 @@ def _judge(
 
 
 def _digest(facts: Facts, verdicts: tuple[Verdict, ...]) -> str:
-    """What a question is about, in ten characters: which revisions, and which checks stood in the way."""
+    """What a question is about, in ten characters: how grave, which revisions, which checks in the way."""
     parts = [
         facts.incident,
+        facts.rule.action.value,
         facts.bad.uid if facts.bad else "",
         facts.target.replicaset.uid if facts.target else "",
         *sorted(_shown(verdict) for verdict in verdicts if not verdict.passed),
