@@ -17,18 +17,22 @@ async def wait_for_ever() -> None:
     await asyncio.Event().wait()
 
 
+async def run_both(begun: list[asyncio.Task[None]]) -> None:
+    async with together() as group:
+        begun.append(group.create_task(wait_for_ever()))
+        begun.append(group.create_task(fail()))
+
+
 async def test_the_first_error_is_raised_as_itself_and_the_rest_is_cancelled() -> None:
+    begun: list[asyncio.Task[None]] = []
     with pytest.raises(LookupError, match="gone"):
-        async with together() as group:
-            waiting = group.create_task(wait_for_ever())
-            group.create_task(fail())
-    assert waiting.cancelled()
+        await run_both(begun)
+    assert begun[0].cancelled()
 
 
 async def test_a_timeout_after_an_error_is_still_a_timeout() -> None:
     with pytest.raises(LookupError):
-        async with together() as group:
-            group.create_task(fail())
+        await run_both([])
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await wait_for_ever()
@@ -38,5 +42,9 @@ async def test_works_end_with_their_context_and_their_error_ends_it() -> None:
     async with alongside(wait_for_ever()):
         pass
     with pytest.raises(LookupError):
-        async with alongside(fail()):
-            await wait_for_ever()
+        await stay_beside_failure()
+
+
+async def stay_beside_failure() -> None:
+    async with alongside(fail()):
+        await wait_for_ever()
