@@ -37,6 +37,7 @@ _PHASE = {
     Course.RECOVERED: Phase.CLOSED,
     Course.EXPIRE: Phase.CLOSED,
 }
+UNDO_OVERDUE = "UndoOverdue"
 
 
 def noted(status: Status, at: datetime, event: str, message: str) -> Status:
@@ -145,6 +146,14 @@ def voided(status: Status, reason: str, message: str, now: datetime) -> Status:
     rollback = _rollback(status).model_copy(update={"state": RollbackState.VOIDED})
     update = {"phase": Phase.OPEN, "rollback": rollback, "reason": reason, "message": message, "ask": None}
     return noted(status.model_copy(update=update), now, "UndoRefused", message)
+
+
+def overdue(status: Status, message: str, now: datetime) -> Status:
+    """The time for the undo is over, and whether it takes effect can't be told: people have to know."""
+    text = f"The rollback is overdue, and it can't be told whether it still takes effect: {message}"
+    page = Page(reason=UNDO_OVERDUE, message=text, at=now)
+    status = status.model_copy(update={"reason": UNDO_OVERDUE, "message": text, "page": page})
+    return noted(status, now, UNDO_OVERDUE, text)
 
 
 def failed_rollback(status: Status, reason: str, message: str, now: datetime) -> Status:

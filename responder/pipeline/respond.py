@@ -19,7 +19,7 @@ from responder.actions.undo import Fence
 from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
-from responder.errors import Permanent
+from responder.errors import Permanent, ResponderError
 from responder.incidents import advance
 from responder.incidents.model import Incident, Rollback, Status
 from responder.incidents.phases import Outcome, Phase
@@ -130,13 +130,10 @@ class Responder:
             fence=Fence(rollback.previous_fence, incident.fence(rollback.attempt)),
             freeze_overruled=rollback.freeze_overruled,
         )
-        result = await self._try_undo(attempt, incident, rollback, history)
-        self._metrics.rollbacks.labels(type(result).__name__).inc()
-        if not isinstance(result, Applied):
-            log.warning("undo_without_effect", reason=result.reason, why=result.message)
-            # A server that forbids the undo forbids the voiding too, and a patch still under way with it.
-            with suppress(Forbidden, Invalid):
-                result = await void(self._kubernetes, attempt) or result
+        try:
+            result = await self._undo_or_void(attempt, incident, rollback, history)
+        except ResponderError as error:
+            return await self._note_overdue(incident, rollback, error)
         now = self._clock.now()
         if isinstance(result, Applied):
             await remember_rollback(self._store, incident, now)
@@ -149,6 +146,26 @@ class Responder:
             status = advance.failed_rollback(incident.status, reason, message, now)
             return await self._record(incident, status)
         return await self._fact(incident, lambda status: advance.voided(status, reason, message, now))
+
+    async def _undo_or_void(
+        self, attempt: Attempt, incident: Incident, rollback: Rollback, history: History | None
+    ) -> Applied | Refused | Rejected:
+        """What became of the attempt; whatever is not Applied can't have an effect any more."""
+        result = await self._try_undo(attempt, incident, rollback, history)
+        self._metrics.rollbacks.labels(type(result).__name__).inc()
+        if not isinstance(result, Applied):
+            log.warning("undo_without_effect", reason=result.reason, why=result.message)
+            # A server that forbids the undo forbids the voiding too, and a patch still under way with it.
+            with suppress(Forbidden, Invalid):
+                result = await void(self._kubernetes, attempt) or result
+        return result
+
+    async def _note_overdue(self, incident: Incident, rollback: Rollback, error: ResponderError) -> Step:
+        """Page once for an undo that is late and can neither be carried out nor given up; else raise."""
+        now, message = self._clock.now(), str(error)
+        if now <= rollback.deadline_at or incident.status.reason == advance.UNDO_OVERDUE:
+            raise error
+        return await self._fact(incident, lambda status: advance.overdue(status, message, now))
 
     async def _try_undo(
         self, attempt: Attempt, incident: Incident, rollback: Rollback, history: History | None
