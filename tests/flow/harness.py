@@ -166,6 +166,12 @@ class Stage:
         """Set or remove an annotation of the Deployment."""
         self.annotate(DEPLOYMENTS, self.world.namespace, self.world.name, key, value)
 
+    def pause(self, paused: bool) -> None:
+        """Pause or resume the Deployment's rollout."""
+        deployment = self.world.deployment()
+        deployment["spec"]["paused"] = paused
+        self.world.cluster.store.update(DEPLOYMENTS, deployment, manager="kubectl")
+
     def degrade(self, version: str, *, error_rate: float = 0.0, latency_p95: str = "120ms") -> None:
         """Let the running pods of a version behave so from now on, without a release."""
         uid = self.rs_uid(version)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from responder.sandbox.alertmanager.alerts import Alert
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.sandbox.prometheus.labels import labels_of
-from tests.flow.harness import SHORT, Stage, stage
+from tests.flow.harness import QUICK, SHORT, Stage, stage
 from tests.shared import run_story
 
 # The slow rules fire later than the undo: their windows still hold what v2 did.
@@ -35,7 +35,7 @@ def fingerprints(here: Stage) -> dict[str, str]:
 
 def test_slower_alerts_of_the_same_release_are_echoes(tmp_path: Path) -> None:
     async def story() -> None:
-        async with stage(tmp_path, SHORT, SLOWER, scrape_interval_seconds=5.0) as here:
+        async with stage(tmp_path, SHORT, SLOWER, **QUICK) as here:
             await here.rest(timedelta(minutes=5))
             here.world.release("v2", error_rate=0.05, latency_p95="9s")
             await here.phase("Settling", timedelta(minutes=6))
@@ -49,7 +49,7 @@ def test_slower_alerts_of_the_same_release_are_echoes(tmp_path: Path) -> None:
                 return {
                     entry["labels"]["alertname"]
                     for entry in incident["spec"]["alerts"].values()
-                    if entry["startsAt"] > proven_at.isoformat()
+                    if datetime.fromisoformat(entry["startsAt"]) > proven_at
                 }
 
             await here.phase("Closed", timedelta(minutes=8))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from tests.flow.harness import LEAVE, ROLL_BACK, SHORT, stage
+from tests.flow.harness import LEAVE, QUICK, ROLL_BACK, SHORT, stage
 from tests.shared import run_story
 
 
 def test_the_next_bad_release_asks_and_goes_back_to_the_good_one(tmp_path: Path) -> None:
     async def story() -> None:
-        async with stage(tmp_path, SHORT, scrape_interval_seconds=5.0) as here:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
             await here.rest(timedelta(minutes=4))
             here.world.release("v2", error_rate=0.05)
             await here.phase("Settling", timedelta(minutes=6))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from tests.flow.harness import LEAVE, ROLL_BACK, SHORT, Stage, stage
+from tests.flow.harness import LEAVE, QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.shared import run_story
 
 
@@ -24,7 +24,7 @@ async def told(here: Stage) -> None:
 
 def test_told_until_it_is_over(tmp_path: Path) -> None:
     async def story() -> None:
-        async with stage(tmp_path, SHORT, replicas=4, scrape_interval_seconds=5.0) as here:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
             await told(here)
             await here.rest(timedelta(minutes=4))
             assert here.status()["phase"] == "Open"
@@ -43,7 +43,7 @@ def test_told_until_it_is_over(tmp_path: Path) -> None:
 
 def test_a_click_on_roll_back_rolls_back(tmp_path: Path) -> None:
     async def story() -> None:
-        async with stage(tmp_path, SHORT, replicas=4, scrape_interval_seconds=5.0) as here:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
             await told(here)
             assert (await here.click(ROLL_BACK)).taken
             await here.phase("Settling", timedelta(minutes=5))
@@ -65,7 +65,7 @@ def test_a_click_on_roll_back_rolls_back(tmp_path: Path) -> None:
 
 def test_left_alone_means_every_rollback_of_it_asks(tmp_path: Path) -> None:
     async def story() -> None:
-        async with stage(tmp_path, SHORT, replicas=4, scrape_interval_seconds=5.0) as here:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
             await told(here)
             assert (await here.click(LEAVE)).taken
             await here.phase("Closed", timedelta(seconds=30))
