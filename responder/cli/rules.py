@@ -99,10 +99,8 @@ def _print_table(rules: RuleSet) -> None:
         table.add_row(row["rule"], row["if"], row["for"], row["action"], ", ".join(row["notify"]))
     console = Console(highlight=False)
     console.print(table)
-    services = ", ".join(f"{file.service} ({file.workload})" for file in rules.files)
-    console.print(
-        f"No mistakes in {len(rules.files)} of {len(rules.files)} files: {services}", soft_wrap=True
-    )
+    count = len(rules.files)
+    console.print(f"No mistakes in {count} {'file' if count == 1 else 'files'}.")
 
 
 def _to_json(value: object) -> str:

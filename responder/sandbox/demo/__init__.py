@@ -1,1 +1,1 @@
-"""`responder demo`: bad releases on the sandbox, met by a real responder and judged by what really happened."""
+"""`responder demo`: bad releases on the sandbox, met by a real responder, judged by what happened."""

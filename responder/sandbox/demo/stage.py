@@ -1,4 +1,4 @@
-"""A story's stage: the sandbox in this process; Prometheus, Alertmanager and the responder as child processes.
+"""A story's stage: the sandbox in this process; Prometheus, Alertmanager, the responder as child processes.
 
 Starts and ends them, and decides nothing. The responder gets addresses and secrets as an operator would give
 them, and nothing else.
@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -80,23 +80,28 @@ async def start_stage(story: Story, source: AlertSource, folder: Path, clock: Cl
 
     Raises ProcessError, with the end of its log, when a child process does not start.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _empty(folder)
     file = write_demo_rules(folder / "rules")
     plan = Plan(
         file,
         scrape_interval_seconds=_SCRAPE_INTERVAL.total_seconds(),
-        pod_network=_pick_pod_network() if source.real else Plan.pod_network,
         built_in_alerts=not source.real,
         group_interval=_GROUP_INTERVAL,
         readiness_probe=(1, 3),
     )
+    if source.real:
+        plan = replace(plan, pod_network=_pick_pod_network())
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(start_world(clock, plan, free_port()))
         if source.real:
             await stack.enter_async_context(_real_alerts(world, folder))
         child = await stack.enter_async_context(_responder(world, folder))
         yield Stage(story, source, folder, file, world, child)
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 def _pick_pod_network() -> str:
@@ -108,9 +113,10 @@ def _pick_pod_network() -> str:
             except OSError:
                 continue
             return f"127.{number}.0.0/16"
+    tried = f"127.{_POD_NETWORKS[0]}.0.1 to 127.{_POD_NETWORKS[-1]}.0.1"
     raise ResponderError(
-        f"port {METRICS_PORT} can't be used on any of 127.{_POD_NETWORKS[0]}.0.1 to 127.{_POD_NETWORKS[-1]}.0.1,"
-        " where the sandbox's pods would serve their metrics: this needs Linux"
+        f"port {METRICS_PORT} can be used on none of {tried}, where the sandbox's pods would serve their"
+        " metrics: this needs Linux"
     )
 
 

@@ -20,7 +20,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One bad release. `rule` is the alert that leads, `metric` what it measures, `fault` what clients meet."""
+    """One bad release. `rule` is the alert that leads, `fault` what clients meet."""
 
     name: str
     title: str
@@ -78,7 +78,7 @@ ON_CALL = SlackUser("U0ONCALL", "on-call")
 
 
 def select_stories(names: tuple[str, ...]) -> tuple[Story, ...]:
-    """The stories of these names, all of them when none is given. Raises ResponderError for an unknown name."""
+    """The stories of these names, all when none is given. Raises ResponderError for an unknown name."""
     unknown = [name for name in names if name not in STORIES]
     if unknown:
         raise ResponderError(f"there is no story {unknown[0]}: the stories are {', '.join(STORIES)}")
