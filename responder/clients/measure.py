@@ -12,6 +12,7 @@ from responder.clients.prometheus import Prometheus, QueryRejected
 from responder.rules.measurement import Measurement
 from responder.rules.model import Metric
 from responder.rules.promql import find_placeholders, render
+from responder.tasks import together
 
 
 async def measure(
@@ -29,20 +30,24 @@ async def measure(
     threshold stay uncounted. Raises PrometheusUnavailable, QueryRejected.
     """
 
-    async def ask(template: str) -> float | None:
+    async def ask(template: str | None) -> float | None:
+        if template is None:
+            return None
         query = render(template, selector, range=range, threshold=threshold, quantile=metric.quantile)
         return await prometheus.query_scalar(query, at=at)
 
-    countable = metric.bad_samples is not None and (
-        threshold is not None or "threshold" not in find_placeholders(metric.bad_samples)
-    )
-    return Measurement(
-        value=await ask(metric.query),
-        samples=await ask(metric.samples),
-        bad_samples=await ask(metric.bad_samples) if metric.bad_samples and countable else None,
-        range=range,
-        at=at,
-    )
+    async with together() as group:
+        value = group.create_task(ask(metric.query))
+        samples = group.create_task(ask(metric.samples))
+        bad_samples = group.create_task(ask(_countable(metric, threshold)))
+    return Measurement(value.result(), samples.result(), bad_samples.result(), range, at)
+
+
+def _countable(metric: Metric, threshold: float | None) -> str | None:
+    """The query that counts bad samples; None where there is none, or no threshold to tell them by."""
+    if metric.bad_samples is None or threshold is not None:
+        return metric.bad_samples
+    return None if "threshold" in find_placeholders(metric.bad_samples) else metric.bad_samples
 
 
 async def measure_quantile(
@@ -85,7 +90,10 @@ async def measure_history(
             )
         return {sample.at: sample.value for found in series for sample in found.samples}
 
-    values, samples = await ask(metric.query), await ask(metric.samples)
+    async with together() as group:
+        values = group.create_task(ask(metric.query))
+        samples = group.create_task(ask(metric.samples))
     return tuple(
-        Measurement(value, samples.get(at), None, metric.range, at) for at, value in sorted(values.items())
+        Measurement(value, samples.result().get(at), None, metric.range, at)
+        for at, value in sorted(values.result().items())
     )

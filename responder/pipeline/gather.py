@@ -5,6 +5,7 @@ Reads that don't depend on each other run at the same time: first the cluster, t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -45,6 +46,21 @@ class Cluster:
     ledger: Ledger
     freezes: tuple[Freeze, ...]
     answer: Answer | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFreezes:
+    """The freeze marks that no precondition of a patch can hold, and when their reading began.
+
+    `asked_seconds` is on the loop's clock, which nobody sets back.
+    """
+
+    marks: tuple[Freeze, ...]
+    asked_seconds: float
+
+    def age_seconds(self) -> float:
+        """How long ago the marks may have been different."""
+        return asyncio.get_running_loop().time() - self.asked_seconds
 
 
 class Gatherer:
@@ -114,15 +130,17 @@ class Gatherer:
             comparisons_of(rules)
         )
 
-    async def read_shared_freezes(self, namespace: str) -> tuple[Freeze, ...]:
-        """The freeze marks of the namespace and of everything: no precondition of a patch can hold these."""
+    async def read_shared_freezes(self, namespace: str) -> SharedFreezes:
+        """The freeze marks of the namespace and of everything, as they are now."""
+        asked_seconds = asyncio.get_running_loop().time()
         async with together() as group:
             own = group.create_task(self._kubernetes.get(paths.namespace(namespace)))
             home = group.create_task(self._kubernetes.get(paths.namespace(self._home)))
-        return (
+        marks = (
             *_freeze(own.result(), f"namespace {namespace}"),
             *_freeze(home.result(), "everything"),
         )
+        return SharedFreezes(marks, asked_seconds)
 
     async def _read_cluster(self, incident: Incident) -> Cluster:
         key = incident.key
@@ -133,7 +151,7 @@ class Gatherer:
             answer = group.create_task(self._read_answer(incident))
         found = history.result()
         marks = () if found is None else _freeze(found.deployment.raw, str(key))
-        return Cluster(found, record.result().spec, (*marks, *freezes.result()), answer.result())
+        return Cluster(found, record.result().spec, (*marks, *freezes.result().marks), answer.result())
 
     async def _read_deployment(self, key: WorkloadKey) -> Object | None:
         if key.kind != "Deployment":

@@ -25,11 +25,12 @@ from responder.incidents.model import Incident, Rollback, Status
 from responder.incidents.phases import Outcome, Phase
 from responder.incidents.store import IncidentStore
 from responder.pipeline.close import close, finish, leave_alone, remember_rollback
-from responder.pipeline.gather import Gatherer
+from responder.pipeline.gather import Gatherer, SharedFreezes
 from responder.pipeline.settle import Settling, assess_settling
 from responder.pipeline.unattributed import judge_unattributed
 from responder.rules.decide import Course, decide
 from responder.rules.model import Rule, RuleFile, RuleSet
+from responder.tasks import together
 from responder.telemetry import Metrics
 from responder.verdicts import Result, Verdict, failed, unknown
 from responder.verification.claim import Claim
@@ -46,6 +47,16 @@ AT_ONCE = timedelta(0)
 _MOST_ATTEMPTS = 5
 # A proof that a restart interrupted gets so long, whatever its deadline was.
 _LAST_LOOK = timedelta(minutes=2)
+# Freezes read longer ago than this are read again before the patch.
+_FREEZES_FRESH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an undo's first try may rest on; every later one reads for itself."""
+
+    history: History
+    freezes: SharedFreezes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +124,29 @@ class Responder:
         if judgement.course is Course.ROLL_BACK and facts.history is not None:
             deployment = facts.history.deployment
             status = advance.intended(incident, status, judgement, deployment, file, facts.now)
-            return await self._undo(await self._store.record(incident, status), facts.history)
+            recorded, freezes = await self._intend(incident, status)
+            return await self._undo(recorded, Seen(facts.history, freezes))
         if judgement.course is Course.LEAVE:
             until = facts.now + file.rollback.cooldown
             await leave_alone(self._store, incident, until, judgement.by)
         return await self._record(incident, status)
 
-    async def _undo(self, incident: Incident, history: History | None = None) -> Step:
+    async def _intend(self, incident: Incident, status: Status) -> tuple[Incident, SharedFreezes | None]:
+        """Write the intent and, while the server does that, read the freezes: one round trip, not two."""
+        async with together() as group:
+            recording = group.create_task(self._store.record(incident, status))
+            reading = group.create_task(self._read_freezes_early(incident))
+        return recording.result(), reading.result()
+
+    async def _read_freezes_early(self, incident: Incident) -> SharedFreezes | None:
+        """None when they can't be read now: that must not cut off the writing of the intent beside it."""
+        try:
+            return await self._gatherer.read_shared_freezes(incident.key.namespace)
+        except ResponderError as error:
+            log.warning("freezes_out_of_reach", error=str(error))
+            return None
+
+    async def _undo(self, incident: Incident, seen: Seen | None = None) -> Step:
         """Carry out the recorded intent, or recognise that it was; give it up only with its fence voided."""
         file, rollback = self._file(incident), _rollback(incident)
         attempt = Attempt(
@@ -131,7 +158,7 @@ class Responder:
             freeze_overruled=rollback.freeze_overruled,
         )
         try:
-            result = await self._undo_or_void(attempt, incident, rollback, history)
+            result = await self._undo_or_void(attempt, incident, rollback, seen)
         except ResponderError as error:
             return await self._note_overdue(incident, rollback, error)
         now = self._clock.now()
@@ -148,10 +175,10 @@ class Responder:
         return await self._fact(incident, lambda status: advance.voided(status, reason, message, now))
 
     async def _undo_or_void(
-        self, attempt: Attempt, incident: Incident, rollback: Rollback, history: History | None
+        self, attempt: Attempt, incident: Incident, rollback: Rollback, seen: Seen | None
     ) -> Applied | Refused | Rejected:
         """What became of the attempt; whatever is not Applied can't have an effect any more."""
-        result = await self._try_undo(attempt, incident, rollback, history)
+        result = await self._try_undo(attempt, incident, rollback, seen)
         self._metrics.rollbacks.labels(type(result).__name__).inc()
         if not isinstance(result, Applied):
             log.warning("undo_without_effect", reason=result.reason, why=result.message)
@@ -168,17 +195,20 @@ class Responder:
         return await self._fact(incident, lambda status: advance.overdue(status, message, now))
 
     async def _try_undo(
-        self, attempt: Attempt, incident: Incident, rollback: Rollback, history: History | None
+        self, attempt: Attempt, incident: Incident, rollback: Rollback, seen: Seen | None
     ) -> Applied | Refused | Rejected:
-        """One try. The freezes that no precondition of the patch can hold are read last."""
+        """One try. The freezes that no precondition of the patch can hold are read last, or a moment ago."""
         if not rollback.freeze_overruled:
-            freezes = await self._gatherer.read_shared_freezes(incident.key.namespace)
-            if freezes:
-                return Refused("Frozen", f"Rollbacks were frozen just before the undo ({freezes[0].where}).")
+            freezes = None if seen is None else seen.freezes
+            if freezes is None or freezes.age_seconds() > _FREEZES_FRESH_SECONDS:
+                freezes = await self._gatherer.read_shared_freezes(incident.key.namespace)
+            if freezes.marks:
+                where = freezes.marks[0].where
+                return Refused("Frozen", f"Rollbacks were frozen just before the undo ({where}).")
         if self._clock.now() > rollback.deadline_at:
             late = f"The undo could not be carried out before {rollback.deadline_at:%H:%M:%S} UTC."
             return Rejected("UndoTooLate", late)
-        return await roll_back(self._kubernetes, attempt, history)
+        return await roll_back(self._kubernetes, attempt, None if seen is None else seen.history)
 
     async def _prove(self, incident: Incident) -> Step:
         """Traffic first, then recovery; each way of not getting there is its own outcome."""
