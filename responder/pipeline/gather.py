@@ -286,10 +286,13 @@ def _expiry(incident: Incident, file: RuleFile) -> datetime:
 
 
 def _question(incident: Incident) -> Question | None:
+    """What people were asked. It is theirs to decide also while there is nothing that they could click on."""
+    awaited = incident.phase is Phase.AWAITING_DECISION
     ask = incident.status.ask
-    if ask is None:
-        return None
-    return Question(ask.digest, ask.action, ask.overridable, incident.phase is Phase.AWAITING_DECISION)
+    if ask is not None:
+        return Question(ask.digest, ask.action, ask.overridable, awaited)
+    action = incident.status.action
+    return Question("", action, (), awaited) if awaited and action is not None else None
 
 
 def _freeze(obj: Object, where: str) -> tuple[Freeze, ...]:

@@ -74,7 +74,7 @@ class Intake:
         self._store = store
         self._rules = rules
         self._clock = clock
-        self._home = home
+        self.unattributed = WorkloadKey(home, UNATTRIBUTED, "alerts")
         self._wake = wake
         self._is_open = is_open
         self._refusals = refusals
@@ -111,7 +111,7 @@ class Intake:
         key = parse_workload_labels(alert.labels)
         if key is not None and self._rules().match(alert.labels):
             return key
-        return WorkloadKey(self._home, UNATTRIBUTED, "alerts")
+        return self.unattributed
 
     async def _take(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
         async with self._locks[key]:
@@ -127,8 +127,7 @@ class Intake:
                 if error.resource_missing or key.kind == UNATTRIBUTED:
                     raise IntakeUnavailable(str(error)) from error
                 log.warning("namespace_missing", workload=str(key), error=str(error))
-            home = WorkloadKey(self._home, UNATTRIBUTED, "alerts")
-        return await self._take(home, alerts)
+        return await self._take(self.unattributed, alerts)
 
     async def _write(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
         """Write to the workload's open incident, or open one for instances that none took yet."""

@@ -146,13 +146,17 @@ class Reconcile:
 
     async def _tend_held(self, active: Mapping[str, Alert]) -> None:
         """Held instances go when no Alertmanager has had the alert for longer than it repeats."""
-        for key in self._workloads():
-            now = self._clock.now()
+        now = self._clock.now()
 
-            def tend(spec: WorkloadRecordSpec, now: datetime = now) -> WorkloadRecordSpec:
-                return _tended(spec, active, now, self._repeat_interval)
+        def tend(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
+            return _tended(spec, active, now, self._repeat_interval)
 
-            await self._store.update_record(key, tend)
+        for key in (*self._workloads(), self._intake.unattributed):
+            try:
+                await self._store.update_record(key, tend)
+            except ResponderError as error:
+                # One namespace that is gone must not keep the others' records from being tended.
+                log.warning("held_not_tended", workload=str(key), error=str(error))
 
 
 def _tended(

@@ -169,7 +169,9 @@ class Stage:
     def pause(self, paused: bool) -> None:
         """Pause or resume the Deployment's rollout."""
         deployment = self.world.deployment()
-        deployment["spec"]["paused"] = paused
+        deployment["spec"].pop("paused", None)
+        if paused:
+            deployment["spec"]["paused"] = True
         self.world.cluster.store.update(DEPLOYMENTS, deployment, manager="kubectl")
 
     def degrade(self, version: str, *, error_rate: float = 0.0, latency_p95: str = "120ms") -> None:

@@ -1,0 +1,123 @@
+"""A responder that ends at any moment and starts again goes on where it was: one undo, nothing forgotten."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from responder.sandbox.api.faults import FaultRule, Refuse
+from tests.flow.harness import QUICK, SHORT, Stage, stage
+from tests.flow.test_asked import asked
+from tests.shared import run_story
+
+MINUTE = timedelta(minutes=1)
+
+
+def decide_with_kubectl(here: Stage, choice: str) -> None:
+    """Create the Decision that answers the incident's question, as its message describes."""
+    incident = here.incident()
+    assert incident is not None
+    digest, name = incident["status"]["ask"]["digest"], incident["metadata"]["name"]
+    here.world.cluster.store.create(
+        "decisions.responder.dev",
+        {
+            "apiVersion": "responder.dev/v1alpha1",
+            "kind": "Decision",
+            "metadata": {"name": f"{name}-{digest}", "namespace": here.world.namespace},
+            "spec": {
+                "incident": name,
+                "incidentUid": incident["metadata"]["uid"],
+                "digest": digest,
+                "choice": choice,
+                "by": "kubectl:oncall",
+                "at": here.world.clock.now().isoformat(),
+            },
+        },
+        manager="kubectl",
+    )
+
+
+def test_ended_in_every_phase_of_a_rollback(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            faults = here.world.cluster.faults
+            await here.rest(4 * MINUTE)
+            faults.add(FaultRule("PATCH", "/deployments/", Refuse(500)))
+            here.world.release("v2", error_rate=0.05)
+            await here.phase("RollingBack", 4 * MINUTE)
+            await here.rest(timedelta(seconds=5))
+            assert here.status()["rollback"]["state"] == "Intended"
+            assert here.writes() == []
+            await here.stop()
+            faults.clear()
+            await here.rest(timedelta(seconds=40))
+
+            await here.start()
+            await here.phase("Verifying", timedelta(seconds=30))
+            assert here.world.version == "v1"
+            await here.stop()
+            await here.rest(timedelta(seconds=20))
+
+            await here.start()
+            await here.phase("Settling", 4 * MINUTE)
+            assert here.status()["outcome"] == "RolledBack", here.status()
+            await here.stop()
+            await here.rest(MINUTE)
+
+            await here.start()
+            await here.phase("Closed", 6 * MINUTE)
+            assert here.status()["outcome"] == "RolledBack"
+            assert len(here.undos()) == 1
+            assert here.status()["rollback"]["attempt"] == 1
+            assert len(here.incidents()) == 1, here.summary()
+            assert len(here.record()["spec"]["rollbacks"]) == 1
+            assert len(here.world.slack.messages) == 1
+            page = here.page()
+            assert page is not None
+            assert (page.pages, page.state) == (1, "resolved")
+
+    run_story(story())
+
+
+def test_a_decision_made_meanwhile_is_honoured(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            await here.stop()
+            decide_with_kubectl(here, "rollback")
+            await here.rest(timedelta(seconds=30))
+            assert here.world.version == "v2"
+            await here.start()
+            await here.phase("Settling", 4 * MINUTE)
+            status = here.status()
+            assert (status["outcome"], status["rollback"]["by"]) == ("RolledBack", "kubectl:oncall")
+            assert status["rollback"]["automatic"] is False
+            assert len(here.undos()) == 1
+
+    run_story(story())
+
+
+def test_revisions_reused_while_nobody_watched(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await here.rest(4 * MINUTE)
+            await here.stop()
+            # Bad, good again by hand, bad again: the ReplicaSets were reused, and nobody saw when.
+            here.world.release("v2", error_rate=0.05)
+            await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
+            here.world.release("v1")
+            await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
+            await here.rest(2 * MINUTE)
+            here.world.release("v2", error_rate=0.05)
+            await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
+            await here.start()
+            await here.phase("Open", 3 * MINUTE)
+            await here.rest(timedelta(seconds=40))
+            assert here.status()["phase"] == "Open"
+            assert "CausedByRollout/BeginningUnknown" in here.doubts()
+            assert here.writes() == []
+            page = here.page()
+            assert page is not None
+            assert (page.pages, page.state) == (1, "triggered")
+
+    run_story(story())
