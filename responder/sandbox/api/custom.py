@@ -34,16 +34,16 @@ class CustomKind:
     def __init__(self, resource: Resource, schema: Schema, columns: Sequence[dict[str, Any]] = ()) -> None:
         self.resource = resource
         self.columns = tuple(columns)
-        self._schema: Schema = {**schema, "properties": {**(schema.get("properties") or {}), **_ENVELOPE}}
-        self._schema["properties"]["metadata"] = {
+        self.schema: Schema = {**schema, "properties": {**(schema.get("properties") or {}), **_ENVELOPE}}
+        self.schema["properties"]["metadata"] = {
             "type": "object",
             "x-kubernetes-preserve-unknown-fields": True,
         }
-        self._validator = jsonschema.Draft4Validator(to_json_schema(self._schema))
+        self._validator = jsonschema.Draft4Validator(to_json_schema(self.schema))
 
     def prune(self, obj: Object) -> list[str]:
         """Remove unknown fields in place and return their paths, sorted as the real server warns of them."""
-        return sorted(prune(self._schema, obj))
+        return sorted(prune(self.schema, obj))
 
     def prepare_create(self, obj: Object) -> None:
         """Drop the status where it is a subresource, and unknown fields; fill in defaults."""
@@ -81,12 +81,12 @@ class CustomKind:
         found = list(metadata_causes(self.resource, obj, old))
         # The real server checks the metadata of an update twice and reports refused finalizers twice.
         found += [cause for cause in found if cause.field == "metadata.finalizers"]
-        return [*found, *schema_causes(self._schema, self._validator, obj, old)]
+        return [*found, *schema_causes(self.schema, self._validator, obj, old)]
 
     def _normalize(self, obj: Object) -> None:
         obj["apiVersion"], obj["kind"] = self.resource.api_version, self.resource.kind
-        prune(self._schema, obj)
-        apply_schema_defaults(self._schema, obj)
+        prune(self.schema, obj)
+        apply_schema_defaults(self.schema, obj)
 
 
 class Definitions:

@@ -12,6 +12,9 @@ from typing import Any
 from responder.sandbox.api.objects import copied
 from responder.sandbox.api.status import ApiError, bad_request, unprocessable
 
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 _MAX_OPERATIONS = 10_000
 
 # The list members that identify an entry, by the name of the list; other lists are replaced whole.
@@ -200,6 +203,11 @@ def apply_strategic_merge_patch(document: Any, patch: Any) -> Any:
         else:
             result[name] = apply_strategic_merge_patch(result.get(name), value)
     return result
+
+
+def list_merge_keys(name: str) -> tuple[str, ...]:
+    """Return the members that may identify the entries of a list of that name, the usual one first."""
+    return _MERGE_KEYS.get(name, ())
 
 
 def merge_key(name: str, entries: list[Any]) -> str | None:

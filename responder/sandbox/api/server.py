@@ -16,13 +16,15 @@ import yaml
 from aiohttp import web
 
 from responder.sandbox.api import status
-from responder.sandbox.api.access import ADMIN, Attributes, Authorizer, Tokens, User
+from responder.sandbox.api.access import ADMIN, Attributes, Authorizer, Tokens
 from responder.sandbox.api.call import Call, Reply
 from responder.sandbox.api.discovery import answer_discovery, is_aggregated
+from responder.sandbox.api.exchange import BEARER_PREFIX, MAX_BODY_BYTES, Exchange
 from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, Faults, Hang, Refuse
 from responder.sandbox.api.lists import parse_selection, requested_version
 from responder.sandbox.api.objects import Object
-from responder.sandbox.api.request_log import RequestLog, RequestRecord
+from responder.sandbox.api.openapi import answer_openapi
+from responder.sandbox.api.request_log import RequestLog
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.reviews import AUTHENTICATION, AUTHORIZATION, answer_review
 from responder.sandbox.api.status import ApiError
@@ -34,7 +36,6 @@ from responder.sandbox.api.views import as_partial, represent
 from responder.sandbox.api.watches import Watch, parse_watch_options
 
 ADMIN_TOKEN = "admin"
-_MAX_BODY_BYTES = 3 * 1024 * 1024
 _NOT_FOUND_TEXT = "404 page not found\n"
 # How long the real server waits for a version that is yet to come, and how often it looks.
 _VERSION_WAIT_SECONDS = 3.0
@@ -58,7 +59,7 @@ class ApiServer:
 
     def app(self) -> web.Application:
         """Return a web application that serves this API."""
-        app = web.Application(client_max_size=_MAX_BODY_BYTES)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_route("*", "/{path:.*}", self._serve)
         app.on_shutdown.append(self._end_watches)
         return app
@@ -68,15 +69,15 @@ class ApiServer:
             watch.close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        exchange = _Exchange(request, self.store)
-        effect = self.faults.take(request.method, request.path_qs)
+        exchange = Exchange(request, self.store)
+        effect = self.faults.take(request.method, exchange.target_text)
         try:
             await exchange.read_body()
             return await self._answer(exchange, effect)
         except ApiError as error:
             return self._respond(exchange, Reply(error.code, error.status()))
 
-    async def _answer(self, exchange: _Exchange, effect: Effect | None) -> web.StreamResponse:
+    async def _answer(self, exchange: Exchange, effect: Effect | None) -> web.StreamResponse:
         match effect:
             case Refuse(code, retry_after_seconds, after_effect=False):
                 return self._respond(exchange, _refusal(code), retry_after_seconds)
@@ -89,8 +90,8 @@ class ApiServer:
                 pass
             case _:
                 assert_never(effect)
-        exchange.user = self.tokens.authenticate(exchange.request.headers.get("Authorization", ""))
-        target = parse_target(exchange.request.method, exchange.request.path, exchange.request.query)
+        exchange.user = self.tokens.authenticate(exchange.authorization)
+        target = parse_target(exchange.request.method, exchange.path, exchange.request.query)
         if target is not None and target.verb == "watch" and self._resource(target) is not None:
             return await self._stream(exchange, target, effect)
         reply = await self._reply(exchange, target)
@@ -101,7 +102,7 @@ class ApiServer:
             return self._respond(exchange, _refusal(effect.code), effect.retry_after_seconds)
         return self._respond(exchange, reply)
 
-    async def _reply(self, exchange: _Exchange, target: Target | None) -> Reply:
+    async def _reply(self, exchange: Exchange, target: Target | None) -> Reply:
         request = exchange.request
         if target is None or target.plural == "":
             return self._reply_to_path(exchange)
@@ -145,11 +146,14 @@ class ApiServer:
             case _:
                 raise status.method_not_allowed()
 
-    def _reply_to_path(self, exchange: _Exchange) -> Reply:
-        path, accept = exchange.request.path, exchange.request.headers.get("Accept", "")
+    def _reply_to_path(self, exchange: Exchange) -> Reply:
+        path, accept = exchange.path, exchange.accept
         verb = exchange.request.method.lower()
         self._authorizer.check(exchange.user, Attributes(verb=verb, path=path))
-        document = answer_discovery(path, accept, self.store.catalog)
+        if path.startswith("/openapi/"):
+            document = answer_openapi(path, self.store.catalog, self.store.kind)
+        else:
+            document = answer_discovery(path, accept, self.store.catalog)
         if document is None and path.startswith("/apis/") and self._knows_group(path):
             raise status.no_such_resource()
         return Reply(404, _NOT_FOUND_TEXT) if document is None else Reply(200, document)
@@ -160,7 +164,7 @@ class ApiServer:
     def _resource(self, target: Target) -> Resource | None:
         return self.store.catalog.find(target.group, target.version, target.plural)
 
-    async def _wait_for_version(self, exchange: _Exchange) -> None:
+    async def _wait_for_version(self, exchange: Exchange) -> None:
         wanted = requested_version(exchange.request.query) or 0
         waited = 0.0
         while wanted > self.store.resource_version:
@@ -169,11 +173,11 @@ class ApiServer:
             await self.store.clock.sleep(_VERSION_POLL_SECONDS)
             waited += _VERSION_POLL_SECONDS
 
-    async def _stream(self, exchange: _Exchange, target: Target, effect: Effect | None) -> web.StreamResponse:
+    async def _stream(self, exchange: Exchange, target: Target, effect: Effect | None) -> web.StreamResponse:
         resource = self._resource(target)
         assert resource is not None
         self._authorizer.check(exchange.user, target.attributes())
-        query, accept = exchange.request.query, exchange.request.headers.get("Accept", "")
+        query, accept = exchange.request.query, exchange.accept
         options = parse_watch_options(query, self.store)
         selection = parse_selection(resource, target.namespace, query)
         partial = "as=PartialObjectMetadata" in accept
@@ -193,7 +197,7 @@ class ApiServer:
                 self._watches.discard(watch)
         return response
 
-    async def _fall_silent(self, exchange: _Exchange, effect: DropBefore | DropAfter | Hang) -> web.Response:
+    async def _fall_silent(self, exchange: Exchange, effect: DropBefore | DropAfter | Hang) -> web.Response:
         if isinstance(effect, Hang):
             # Ends when the client gives up or the server stops: both cancel this handler.
             await asyncio.get_running_loop().create_future()
@@ -203,14 +207,14 @@ class ApiServer:
         return web.Response()
 
     def _respond(
-        self, exchange: _Exchange, reply: Reply, retry_after_seconds: int | None = None
+        self, exchange: Exchange, reply: Reply, retry_after_seconds: int | None = None
     ) -> web.Response:
         headers = {}
         media = "text/plain; charset=utf-8"
         body: Object | str = reply.body
         code = reply.code
         if isinstance(body, dict):
-            accept = exchange.request.headers.get("Accept", "")
+            accept = exchange.accept
             try:
                 body, media = (body, "application/json") if code >= 400 else represent(accept, body)
             except ApiError as error:
@@ -228,59 +232,8 @@ class ApiServer:
             response.headers.add("Warning", f"299 - {json.dumps(warning)}")
         return response
 
-    def _record(self, exchange: _Exchange, code: int) -> None:
-        request = exchange.request
-        body = exchange.shown_body()
-        in_body = isinstance(body, dict) and request.method == "DELETE" and body.get("dryRun") == ["All"]
-        self.log.append(
-            RequestRecord(
-                at=exchange.at,
-                user=exchange.user.name,
-                user_agent=request.headers.get("User-Agent", ""),
-                method=request.method,
-                path=request.path,
-                query=dict(request.query),
-                content_type=request.content_type if exchange.body else "",
-                body=body,
-                status=code,
-                dry_run=request.query.get("dryRun") == "All" or in_body,
-            )
-        )
-
-
-class _Exchange:
-    """One HTTP request on its way: when it came, who sent it, what it carried."""
-
-    def __init__(self, request: web.Request, store: Store) -> None:
-        self.request = request
-        self.at = store.clock.now()
-        self.user = User("")
-        self.body = b""
-
-    async def read_body(self) -> None:
-        try:
-            self.body = await self.request.read()
-        except web.HTTPRequestEntityTooLarge:
-            message = f"Request entity too large: limit is {_MAX_BODY_BYTES}"
-            raise ApiError(413, "RequestEntityTooLarge", message) from None
-
-    def call(self, target: Target) -> Call:
-        headers = self.request.headers
-        return Call(
-            at=self.at,
-            target=target,
-            query=self.request.query,
-            user=self.user,
-            user_agent=headers.get("User-Agent", ""),
-            content_type=headers.get("Content-Type", "").partition(";")[0].strip(),
-            body=self.body,
-        )
-
-    def shown_body(self) -> Any:
-        try:
-            return json.loads(self.body) if self.body else None
-        except ValueError:
-            return self.body.decode(errors="replace")
+    def _record(self, exchange: Exchange, code: int) -> None:
+        self.log.append(exchange.record(code))
 
 
 @asynccontextmanager
@@ -295,8 +248,16 @@ async def run_server(app: web.Application, host: str = "127.0.0.1", port: int = 
         await runner.cleanup()
 
 
-def kubeconfig(server_url: str, token: str = ADMIN_TOKEN, namespace: str = "default") -> dict[str, Any]:
-    """Return a kubeconfig that leads kubectl and other clients to the server."""
+def kubeconfig(
+    server_url: str, token: str = ADMIN_TOKEN, namespace: str = "default", *, for_kubectl: bool = False
+) -> dict[str, Any]:
+    """Return a kubeconfig that leads clients to the server as the bearer of token.
+
+    kubectl sends no token where there is no TLS: for_kubectl puts it into the server's URL, which suits
+    every other client as well.
+    """
+    if for_kubectl:
+        server_url = f"{server_url}{BEARER_PREFIX}{token}"
     context = {"cluster": "sandbox", "user": "sandbox", "namespace": namespace}
     return {
         "apiVersion": "v1",

@@ -134,6 +134,11 @@ def _micro_time_fault(text: str) -> str:
     return f'"{fraction[7:]}{zone}" as "Z07:00"' if len(fraction) > 7 else ""
 
 
+def struct_fields(name: str) -> dict[str, str] | None:
+    """Return the fields of a struct with their types, None for one that is not described here."""
+    return _fields(name) if name in _STRUCTS else None
+
+
 def _fields(name: str) -> dict[str, str]:
     found = _PARSED.get(name)
     if found is None:

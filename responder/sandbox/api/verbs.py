@@ -15,16 +15,20 @@ from responder.sandbox.api.bodies import check_patched, decode_object, parse_pat
 from responder.sandbox.api.call import Call, Reply
 from responder.sandbox.api.lists import check_list_options, parse_selection, select_page
 from responder.sandbox.api.objects import Object, finalizers, name_of
-from responder.sandbox.api.patches import apply_json_patch, apply_merge_patch, apply_strategic_merge_patch
+from responder.sandbox.api.patches import (
+    JSON_PATCH,
+    MERGE_PATCH,
+    STRATEGIC_MERGE_PATCH,
+    apply_json_patch,
+    apply_merge_patch,
+    apply_strategic_merge_patch,
+)
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import ApiError, bad_request, unsupported_value
 from responder.sandbox.api.store import Store
 from responder.sandbox.api.validation import newer_event_causes
 from responder.sandbox.api.views import as_list, inside, outside
 
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 _CUSTOM_PATCHES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 _PATCHES = (*_CUSTOM_PATCHES, STRATEGIC_MERGE_PATCH)

@@ -1,0 +1,97 @@
+"""One HTTP request on its way through the server: when it came, who sent it, what it carried, what to note.
+
+It knows the two ways a client may name itself. Only the server uses it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from responder.sandbox.api.access import User
+from responder.sandbox.api.call import Call
+from responder.sandbox.api.protobuf import PROTOBUF_TYPE, decode_protobuf
+from responder.sandbox.api.request_log import RequestRecord
+from responder.sandbox.api.status import ApiError
+from responder.sandbox.api.store import Store
+from responder.sandbox.api.target import Target
+
+MAX_BODY_BYTES = 3 * 1024 * 1024
+# kubectl keeps its credentials to itself where there is no TLS. A path prefix names the bearer instead.
+BEARER_PREFIX = "/bearer/"
+
+
+class Exchange:
+    """A request as it came; user is known once the server has authenticated it."""
+
+    def __init__(self, request: web.Request, store: Store) -> None:
+        self.request = request
+        self.at = store.clock.now()
+        self.user = User("")
+        self.body = b""
+        self.path = request.path
+        self.authorization = request.headers.get("Authorization", "")
+        if request.path.startswith(BEARER_PREFIX):
+            token, _, rest = request.path.removeprefix(BEARER_PREFIX).partition("/")
+            self.path, self.authorization = f"/{rest}", f"Bearer {token}"
+
+    @property
+    def accept(self) -> str:
+        """The Accept header, empty without one."""
+        return self.request.headers.get("Accept", "")
+
+    @property
+    def target_text(self) -> str:
+        """The path with its query, as fault rules match it."""
+        query = self.request.rel_url.raw_query_string
+        return f"{self.path}?{query}" if query else self.path
+
+    async def read_body(self) -> None:
+        """Take the body in; ApiError 413 above the limit."""
+        try:
+            self.body = await self.request.read()
+        except web.HTTPRequestEntityTooLarge:
+            message = f"Request entity too large: limit is {MAX_BODY_BYTES}"
+            raise ApiError(413, "RequestEntityTooLarge", message) from None
+
+    def call(self, target: Target) -> Call:
+        """Return the request as the verbs see it: a protobuf body is JSON by then."""
+        headers = self.request.headers
+        content_type = headers.get("Content-Type", "").partition(";")[0].strip()
+        body = self.body
+        if content_type == PROTOBUF_TYPE:
+            content_type, body = "application/json", json.dumps(decode_protobuf(body)).encode()
+        return Call(
+            at=self.at,
+            target=target,
+            query=self.request.query,
+            user=self.user,
+            user_agent=headers.get("User-Agent", ""),
+            content_type=content_type,
+            body=body,
+        )
+
+    def record(self, code: int) -> RequestRecord:
+        """Return what the request log keeps of it; code is 0 where no answer was sent."""
+        request, body = self.request, self._shown_body()
+        in_body = isinstance(body, dict) and request.method == "DELETE" and body.get("dryRun") == ["All"]
+        return RequestRecord(
+            at=self.at,
+            user=self.user.name,
+            user_agent=request.headers.get("User-Agent", ""),
+            method=request.method,
+            path=self.path,
+            query=dict(request.query),
+            content_type=request.content_type if self.body else "",
+            body=body,
+            status=code,
+            dry_run=request.query.get("dryRun") == "All" or in_body,
+        )
+
+    def _shown_body(self) -> Any:
+        try:
+            return json.loads(self.body) if self.body else None
+        except ValueError:
+            return self.body.decode(errors="replace")
