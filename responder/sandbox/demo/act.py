@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar, assert_never
 
@@ -25,7 +25,7 @@ from responder.tasks import together
 
 T = TypeVar("T")
 
-BASELINE = timedelta(seconds=13)
+BASELINE = timedelta(seconds=10)
 """v1's good traffic before the release: the rule file's clean gap is judged on it."""
 
 _ONLOOKING = timedelta(seconds=6)
@@ -56,7 +56,6 @@ class Act:
     calmed_at: datetime | None = None
     ended_at: datetime | None = None
     overdue: str = ""
-    met: Callable[[], None] = field(default=lambda: None)
 
     async def warm_up(self) -> None:
         """Let good traffic flow for a while."""
@@ -80,7 +79,6 @@ class Act:
             change_cause=f"release {BAD}",
         )
         await self._until(lambda: self.witness.incident, "an incident")
-        self.met()
         match story.ending:
             case Ending.ROLLED_BACK:
                 pass

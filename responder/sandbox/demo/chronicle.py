@@ -5,6 +5,7 @@ Told by the oracle, Prometheus, the incident's custom resource, the API server's
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -126,8 +127,10 @@ def _clients(act: Act) -> Iterator[Happening]:
 
 
 def _prometheus(act: Act) -> Iterator[Happening]:
+    known = {rule.alert_name for rule in act.stage.file.rules}
     for name, at in act.probe.active_from.items():
-        yield Happening(at, Source.PROMETHEUS, f"{name} is pending")
+        if name in known:
+            yield Happening(at, Source.PROMETHEUS, f"{name} is pending")
 
 
 def _incident(act: Act) -> Iterator[Happening]:
@@ -135,22 +138,20 @@ def _incident(act: Act) -> Iterator[Happening]:
     if incident is None:
         return
     for alert in incident["spec"]["alerts"].values():
-        at = datetime.fromisoformat(alert["startsAt"])
-        yield Happening(at, Source.PROMETHEUS, f"{alert['labels']['alertname']} fires", Step.ALERT)
+        at, name = datetime.fromisoformat(alert["startsAt"]), alert["labels"]["alertname"]
+        step = Step.ALERT if name == act.stage.rule.alert_name else None
+        yield Happening(at, Source.PROMETHEUS, f"{name} fires", step)
     received_at = datetime.fromisoformat(incident["spec"]["receivedAt"])
     yield Happening(received_at, Source.INCIDENT, f"{incident['metadata']['name']} opened", Step.RECEIVED)
+    decided = "RollBack" if act.stage.story.undone else "Tell"
     for entry in act.witness.status.get("timeline", ()):
-        yield Happening(
-            datetime.fromisoformat(entry["at"]),
-            Source.INCIDENT,
-            f"{entry['event']}: {entry['message']}",
-            _STEP_BY_EVENT.get(entry["event"]),
-        )
+        event = entry["event"]
+        step = Step.DECIDED if event == decided else _STEP_BY_EVENT.get(event)
+        text = f"{event}: {entry['message']}"
+        yield Happening(datetime.fromisoformat(entry["at"]), Source.INCIDENT, text, step)
 
 
 _STEP_BY_EVENT = {
-    "RollBack": Step.DECIDED,
-    "Tell": Step.DECIDED,
     "TrafficProven": Step.TRAFFIC,
     "RolledBack": Step.RECOVERED,
     "Recovered": Step.RECOVERED,
@@ -168,7 +169,7 @@ def _slack(act: Act) -> Iterator[Happening]:
         said = ""
         for content in message.versions:
             if content.text != said:
-                yield Happening(content.at, Source.SLACK, content.text)
+                yield Happening(content.at, Source.SLACK, html.unescape(content.text))
             said = content.text
 
 

@@ -29,7 +29,7 @@ SHORTENED: Mapping[str, str | int] = {
     "alerts.very-slow.for": "8s",
     "rollback.clean_gap": "15s",
     "rollback.hold": "5s",
-    "rollback.settle": "8s",
+    "rollback.settle": "6s",
 }
 """Every value of the reference file that the demo replaces, by its place in the file."""
 

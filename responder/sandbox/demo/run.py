@@ -7,13 +7,16 @@ line and by tests/real.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from responder.clock import Clock, SystemClock
+from responder.errors import ResponderError
 from responder.sandbox.demo.act import Act, open_act
 from responder.sandbox.demo.audience import Audience, Lines, Terminal, render_summary
 from responder.sandbox.demo.record import Result, conclude, write_record
@@ -41,7 +44,8 @@ def run_demo(names: tuple[str, ...], *, json_path: Path | None, require_real: bo
     audience = Terminal(console, clock, waiting) if console.is_terminal else Lines(console, clock)
     started_at = clock.now()
     try:
-        results = asyncio.run(_interruptible(stories, source, FOLDER, clock, audience))
+        with _only_one(FOLDER):
+            results = asyncio.run(_interruptible(stories, source, FOLDER, clock, audience))
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Interrupted; everything that was started is ended.")
         return _INTERRUPTED
@@ -61,6 +65,20 @@ def announce(source: AlertSource) -> str:
         "Prometheus and Alertmanager are not here (`make binaries` fetches them), so alerts come from"
         " the sandbox's built-in ones. The responder, the rules and the cluster are the same."
     )
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Keep the folder of logs for this demo alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ResponderError(
+                f"another demo is running, whose logs are in {folder}: wait for it"
+            ) from None
+        yield
 
 
 async def _interruptible(
@@ -127,8 +145,7 @@ class _Programme:
             await act.warm_up()
             await self._turn[index].wait()
             self._shown = act, index
-            act.met = self._set_up[index + 1].set
+            self._set_up[index + 1].set()
             await act.play()
             self.results.append(conclude(act))
-            self._set_up[index + 1].set()
             self._turn[index + 1].set()

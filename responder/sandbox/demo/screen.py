@@ -16,7 +16,7 @@ from rich.text import Text
 
 from responder.rules.model import Unit
 from responder.sandbox.demo.charts import BAD_STYLE, GOOD_STYLE, columns_against, stacked_columns
-from responder.sandbox.demo.chronicle import Happening, Source
+from responder.sandbox.demo.chronicle import Happening, Source, Step
 from responder.sandbox.demo.stories import BAD, GOOD
 from responder.sandbox.demo.view import SLOT, View
 
@@ -35,6 +35,9 @@ _RESULTS = {"Passed": ("✓", "green"), "Failed": ("✗", "red"), "Unknown": ("?
 _SMALLEST_HEIGHT = 24
 _HEADER_HEIGHT = 2
 _LABEL_WIDTH = 8
+_SOURCE_WIDTH = max(len(source) for source in Source)
+# The steps that are marked under the traffic, where two meet rather the first.
+_MARKED = (Step.UNDO, Step.TRAFFIC, Step.RECOVERED, Step.ALERT)
 
 
 def draw(view: View, width: int, height: int) -> RenderableType:
@@ -110,19 +113,20 @@ def _traffic(view: View, columns: int, rows: int) -> Panel:
 
 
 def _marks(view: View, instants: Sequence[datetime]) -> Text:
-    """Where the steps fall, under the columns; a name that would run into the next is cut."""
-    moments = [(view.released_at, "release"), *((at, name) for at, name in view.marks.items())]
-    line = [" "] * len(instants)
-    end = 0
-    for at, name in sorted((at, name) for at, name in moments if at is not None):
-        column = next((i for i, start in enumerate(instants) if start <= at < start + SLOT), None)
-        if column is None or column < end:
-            continue
-        text = f"▲{name} "
-        for offset, character in enumerate(text[: len(line) - column]):
-            line[column + offset] = character
-        end = column + len(text)
-    return Text("".join(line), "dim", no_wrap=True)
+    """Where the steps fall, under the columns; what would run into another is left out."""
+    moments = [("release", view.released_at), *((step.value, view.steps.get(step)) for step in _MARKED)]
+    line = " " * len(instants)
+    for name, at in moments:
+        column = next((i for i, start in enumerate(instants) if at and start <= at < start + SLOT), None)
+        if column is not None:
+            text = f"▲{name} "
+            before, under, after = (
+                line[:column],
+                line[column : column + len(text)],
+                line[column + len(text) :],
+            )
+            line = line if under.strip() else f"{before}{text}{after}"
+    return Text(line, "dim", no_wrap=True, overflow="crop")
 
 
 def _pods(view: View) -> Text:
@@ -164,16 +168,16 @@ def _beside(labels: Iterable[Text], rows: Iterable[Text]) -> list[Text]:
 
 
 def _timeline(view: View, rows: int) -> Panel:
-    table = Table.grid(padding=(0, 1))
-    table.add_column(justify="right", no_wrap=True, style="dim")
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    lines = []
     for happening in view.happenings[-rows:]:
-        seconds = seconds_since(view.released_at, happening)
-        style = SOURCE_STYLES[happening.source]
-        table.add_row(f"{seconds:+.1f}", Text(happening.source.value, style), Text(happening.text))
+        line = Text(f"{seconds_since(view.released_at, happening):+6.1f} ", no_wrap=True, overflow="ellipsis")
+        line.append(f"{happening.source:<{_SOURCE_WIDTH}} ", SOURCE_STYLES[happening.source])
+        lines.append(line.append(happening.text))
     return Panel(
-        table, title="what happened (seconds since the release)", title_align="left", border_style="dim"
+        Group(*lines),
+        title="what happened (seconds since the release)",
+        title_align="left",
+        border_style="dim",
     )
 
 
@@ -189,7 +193,7 @@ def _checks(view: View, rows: int) -> Panel:
     lines = [_verdict(each) for each in view.guards]
     proofs = [_verdict(each) for each in view.proofs]
     if proofs and len(lines) + len(proofs) + 1 <= rows:
-        lines += [Text("traffic proof", "dim"), *proofs]
+        lines += [Text("proof", "dim"), *proofs]
     return Panel(Group(*lines[:rows]), title="guards", title_align="left", border_style="dim")
 
 

@@ -12,7 +12,7 @@ from responder.rules.model import Unit
 from responder.sandbox.controllers.fields import is_deleting
 from responder.sandbox.controllers.pods import is_ready
 from responder.sandbox.demo.act import BASELINE, Act
-from responder.sandbox.demo.chronicle import Happening, chronicle, replica_set_uid, step_times
+from responder.sandbox.demo.chronicle import Happening, Step, chronicle, replica_set_uid, step_times
 from responder.sandbox.demo.probe import Reading
 from responder.sandbox.demo.stories import BAD, GOOD, Story
 from responder.sandbox.oracle import Tally
@@ -63,7 +63,7 @@ class View:
     guards: tuple[dict[str, Any], ...]
     proofs: tuple[dict[str, Any], ...]
     happenings: tuple[Happening, ...]
-    marks: dict[datetime, str] = field(default_factory=dict)
+    steps: dict[Step, datetime] = field(default_factory=dict)
     pods: dict[str, Pods] = field(default_factory=dict)
 
 
@@ -92,7 +92,7 @@ def take_view(act: Act, number: int, of: int) -> View:
         guards=tuple(act.witness.guards),
         proofs=tuple(act.witness.proofs),
         happenings=happenings,
-        marks={at: step.value for step, at in step_times(happenings).items()},
+        steps=step_times(happenings),
         pods=_pods(act),
     )
 
