@@ -1,13 +1,15 @@
 """Which objects a controller owns: those with its uid, and orphans that its selector takes.
 
-Called by the Deployment controller for ReplicaSets and by the ReplicaSet controller for pods.
+Called by the workloads' controllers: for ReplicaSets, ControllerRevisions and pods.
 Source: Kubernetes pkg/controller/controller_ref_manager.go.
 """
 
 from __future__ import annotations
 
-from responder.sandbox.api.objects import Object, namespace_of, owner_references
-from responder.sandbox.api.store import Store
+from collections.abc import Iterator
+
+from responder.sandbox.api.objects import Object, name_of, namespace_of, owner_references
+from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers.fields import (
     controller_of,
     is_controlled_by,
@@ -40,6 +42,23 @@ def claimed(store: Store, key: str, owner: Object, kind: str) -> list[Object]:
             found["metadata"]["ownerReferences"] = references
             result.append(store.update(key, found, manager=MANAGER))
     return result
+
+
+def owners_in(store: Store, key: str, kind: str, event: Event) -> Iterator[tuple[str, str]]:
+    """The objects of an apps/v1 kind (under key) that an event about something they may own concerns.
+
+    The controller of what has changed, as it is and as it was; for an orphan, whoever selects it.
+    """
+    for owned in (event.object, event.previous):
+        if owned is None:
+            continue
+        reference = controller_of(owned)
+        if reference is None:
+            for each in store.scan(key, namespace_of(owned)):
+                if matches(each["spec"].get("selector"), labels_of(owned)):
+                    yield namespace_of(each), name_of(each)
+        elif reference.get("kind") == kind:
+            yield namespace_of(owned), str(reference["name"])
 
 
 def _release(store: Store, key: str, found: Object, owner: Object) -> None:

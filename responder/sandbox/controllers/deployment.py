@@ -15,7 +15,7 @@ from responder.sandbox.api.objects import Object, name_of, namespace_of
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers import conditions, revisions, rolling
-from responder.sandbox.controllers.claim import MANAGER, claimed
+from responder.sandbox.controllers.claim import MANAGER, claimed, owners_in
 from responder.sandbox.controllers.fields import (
     annotations_of,
     controller_of,
@@ -55,25 +55,13 @@ class DeploymentController:
         if event.resource.key == DEPLOYMENTS:
             yield namespace_of(event.object), name_of(event.object)
         elif event.resource.key == REPLICA_SETS:
-            yield from self._owners(event.object)
-            if event.previous is not None:
-                yield from self._owners(event.previous)
+            yield from owners_in(self._store, DEPLOYMENTS, "Deployment", event)
         elif event.resource.key == PODS and event.type == "DELETED":
             # Recreate waits for the last old pod to be gone; RollingUpdate learns all from the ReplicaSets.
             for deployment in self._store.list(DEPLOYMENTS, namespace_of(event.object)):
                 selected = matches(deployment["spec"].get("selector"), labels_of(event.object))
                 if selected and not rolling.is_rolling(deployment):
                     yield namespace_of(deployment), name_of(deployment)
-
-    def _owners(self, replica_set: Object) -> Iterable[Key]:
-        reference = controller_of(replica_set)
-        if reference is not None:
-            if reference.get("kind") == "Deployment":
-                yield namespace_of(replica_set), str(reference["name"])
-            return
-        for deployment in self._store.list(DEPLOYMENTS, namespace_of(replica_set)):
-            if matches(deployment["spec"].get("selector"), labels_of(replica_set)):
-                yield namespace_of(deployment), name_of(deployment)
 
     def sync(self, key: Key) -> float | None:
         """Do one pass; the seconds until it wants to be called again if nothing happens, None for never."""

@@ -20,15 +20,16 @@ from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers.behaviour import Behaviour, parse_behaviour
 from responder.sandbox.controllers.fields import (
     annotations_of,
+    generation_of,
     is_deleting,
     status_of,
     uid_of,
 )
+from responder.sandbox.controllers.nodes import is_external, takes
 from responder.sandbox.controllers.pods import has_ended, is_ready, node_of, ready_since
 from responder.sandbox.controllers.recorder import EventRecorder
 
 PODS, NODES = "pods", "nodes"
-EXTERNAL = "sandbox.responder.dev/external"
 NODE_NAMES = ("node-1", "node-2", "node-3")
 Key = tuple[str, str]
 
@@ -115,7 +116,7 @@ class Kubelet:
             self._bind(pod)
             return None
         node = self._store.get(NODES, "", node_of(pod))
-        if node is None or annotations_of(node).get(EXTERNAL) == "true":
+        if node is None or is_external(node):
             return None
         life = self._life(pod)
         try:
@@ -145,8 +146,7 @@ class Kubelet:
         """Schedule the pod on one of the nodes it may run on, in turn; without one it waits, Pending."""
         if pod["spec"].get("schedulerName", "default-scheduler") != "default-scheduler":
             return
-        wanted = (pod["spec"].get("nodeSelector") or {}).items()
-        nodes = [node for node in self._store.scan(NODES) if _takes_pods(node, wanted)]
+        nodes = [node for node in self._store.scan(NODES) if takes(node, pod["spec"])]
         if not nodes:
             return
         self._life(pod)
@@ -168,6 +168,7 @@ class Kubelet:
             "podIP": life.address,
             "podIPs": [{"ip": life.address}],
             "startTime": seconds_text(now),
+            "observedGeneration": generation_of(pod),
         }
         self._write_readiness(pod, ready=False)
 
@@ -220,13 +221,6 @@ class Kubelet:
         life = self._lives.pop(uid, None)
         if life is not None and life.address:
             self._addresses.release(life.address)
-
-
-def _takes_pods(node: Object, wanted: Iterable[tuple[str, str]]) -> bool:
-    labels = node["metadata"].get("labels") or {}
-    external = annotations_of(node).get(EXTERNAL) == "true"
-    cordoned = bool((node.get("spec") or {}).get("unschedulable"))
-    return not external and not cordoned and all(labels.get(key) == value for key, value in wanted)
 
 
 def _condition(kind: str, truth: bool, now: datetime) -> dict[str, Any]:

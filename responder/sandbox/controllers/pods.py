@@ -1,6 +1,6 @@
 """What controllers read from a pod, and which pods a ReplicaSet gives up first.
 
-Pure. Called by the ReplicaSet and EndpointSlice controllers and by the kubelet.
+Pure. Called by the workloads' controllers, the EndpointSlice controller and the kubelet.
 Source: Kubernetes pkg/controller/controller_utils.go ActivePodsWithRanks.
 """
 
@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from responder.sandbox.api.objects import Object
-from responder.sandbox.controllers.fields import annotations_of, find_condition, parse_time, status_of, uid_of
+from responder.sandbox.controllers.fields import (
+    annotations_of,
+    find_condition,
+    is_deleting,
+    parse_time,
+    status_of,
+    uid_of,
+)
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -35,6 +42,22 @@ def ready_since(pod: Object) -> datetime | None:
     if found is None or found.get("status") != "True":
         return None
     return parse_time(found["lastTransitionTime"]) if found.get("lastTransitionTime") else None
+
+
+def is_available(pod: Object, min_ready_seconds: int, now: datetime) -> bool:
+    """Whether the pod has been ready for as long as it takes."""
+    if not min_ready_seconds:
+        return is_ready(pod)
+    since = ready_since(pod)
+    return since is not None and since + timedelta(seconds=min_ready_seconds) <= now
+
+
+def seconds_to_available(pods: Iterable[Object], min_ready_seconds: int, now: datetime) -> float | None:
+    """When the next of the pods that are ready and stay becomes available; None when none does."""
+    wait = timedelta(seconds=min_ready_seconds)
+    moments = (ready_since(pod) for pod in pods if not is_deleting(pod))
+    ahead = [at + wait - now for at in moments if at is not None and at + wait > now]
+    return min(ahead).total_seconds() if ahead else None
 
 
 def node_of(pod: Object) -> str:

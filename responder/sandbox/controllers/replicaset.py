@@ -8,14 +8,14 @@ Source: Kubernetes pkg/controller/replicaset/{replica_set,replica_set_utils}.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from responder.clock import Clock
 from responder.sandbox.api.objects import Object, copied, name_of, namespace_of, seconds_text
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Event, Store
-from responder.sandbox.controllers.claim import MANAGER, claimed
+from responder.sandbox.controllers.claim import MANAGER, claimed, owners_in
 from responder.sandbox.controllers.conditions import REPLICA_FAILURE
 from responder.sandbox.controllers.fields import (
     annotations_of,
@@ -24,13 +24,18 @@ from responder.sandbox.controllers.fields import (
     generation_of,
     is_deleting,
     labels_of,
-    matches,
     owner_reference,
     status_of,
     uid_of,
     wanted_replicas,
 )
-from responder.sandbox.controllers.pods import deletion_order, has_ended, is_ready, ready_since
+from responder.sandbox.controllers.pods import (
+    deletion_order,
+    has_ended,
+    is_available,
+    is_ready,
+    seconds_to_available,
+)
 from responder.sandbox.controllers.recorder import EventRecorder
 
 REPLICA_SETS, PODS = "replicasets.apps", "pods"
@@ -56,19 +61,7 @@ class ReplicaSetController:
         if event.resource.key == REPLICA_SETS:
             yield namespace_of(event.object), name_of(event.object)
         elif event.resource.key == PODS:
-            yield from self._owners(event.object)
-            if event.previous is not None:
-                yield from self._owners(event.previous)
-
-    def _owners(self, pod: Object) -> Iterable[Key]:
-        reference = controller_of(pod)
-        if reference is not None:
-            if reference.get("kind") == "ReplicaSet":
-                yield namespace_of(pod), str(reference["name"])
-            return
-        for each in self._store.scan(REPLICA_SETS, namespace_of(pod)):
-            if matches(each["spec"].get("selector"), labels_of(pod)):
-                yield namespace_of(each), name_of(each)
+            yield from owners_in(self._store, REPLICA_SETS, "ReplicaSet", event)
 
     def sync(self, key: Key) -> float | None:
         """Do one pass; the seconds until a pod that is ready becomes available, None when none does.
@@ -86,7 +79,7 @@ class ReplicaSetController:
         self._write_status(replica_set, pods, failure)
         if failure is not None:
             raise failure[1]
-        return self._seconds_to_available(replica_set, pods)
+        return seconds_to_available(pods, _min_ready_seconds(replica_set), self._clock.now())
 
     def _scale(self, replica_set: Object, active: Sequence[Object]) -> tuple[str, ApiError] | None:
         """Create or delete what is missing or too many; the reason and error of the first refusal."""
@@ -153,25 +146,17 @@ class ReplicaSetController:
         wanted = {**replica_set, "status": status}
         self._store.update(REPLICA_SETS, wanted, manager=MANAGER, subresource="status")
 
-    def _seconds_to_available(self, replica_set: Object, pods: Sequence[Object]) -> float | None:
-        wait = timedelta(seconds=_min_ready_seconds(replica_set))
-        now = self._clock.now()
-        moments = (ready_since(pod) for pod in pods if not is_deleting(pod) and is_ready(pod))
-        ahead = [at + wait - now for at in moments if at is not None and at + wait > now]
-        return min(ahead).total_seconds() if ahead else None
-
 
 def _counts(replica_set: Object, pods: Sequence[Object], now: datetime) -> dict[str, Any]:
     active = [pod for pod in pods if not is_deleting(pod) and not has_ended(pod)]
     template_labels = labels_of(replica_set["spec"]["template"]).items()
-    wait = timedelta(seconds=_min_ready_seconds(replica_set))
+    wait_seconds = _min_ready_seconds(replica_set)
     ready = [pod for pod in active if is_ready(pod)]
-    since = [ready_since(pod) for pod in ready]
     return {
         "replicas": len(active),
         "fullyLabeledReplicas": sum(template_labels <= labels_of(pod).items() for pod in active),
         "readyReplicas": len(ready),
-        "availableReplicas": sum(not wait or (at is not None and at + wait <= now) for at in since),
+        "availableReplicas": sum(is_available(pod, wait_seconds, now) for pod in ready),
         "terminatingReplicas": sum(is_deleting(pod) and not has_ended(pod) for pod in pods),
     }
 

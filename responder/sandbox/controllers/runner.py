@@ -16,10 +16,12 @@ from responder.clock import Clock
 from responder.sandbox.api.objects import name_of, namespace_of
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Event, Store
+from responder.sandbox.controllers.daemonset import DaemonSetController
 from responder.sandbox.controllers.deployment import DeploymentController
 from responder.sandbox.controllers.endpointslice import EndpointSliceController
 from responder.sandbox.controllers.kubelet import Kubelet
 from responder.sandbox.controllers.replicaset import ReplicaSetController
+from responder.sandbox.controllers.statefulset import StatefulSetController
 
 Key = tuple[str, str]
 _LOG = logging.getLogger(__name__)
@@ -74,6 +76,8 @@ class Controllers:
         deployments = _Worker(DeploymentController(store, clock), clock, pass_interval_seconds / 3)
         others: tuple[Controller, ...] = (
             ReplicaSetController(store, clock),
+            StatefulSetController(store, clock),
+            DaemonSetController(store, clock),
             self._kubelet,
             EndpointSliceController(store, endpoints_per_slice),
         )
