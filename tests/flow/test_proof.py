@@ -168,7 +168,8 @@ def test_errors_that_go_on_after_the_undo(tmp_path: Path) -> None:
         assert "error_rate" in message
         # Whoever comes next finds that it goes on.
         await here.phase("Closed", PATIENT)
-        assert here.status()["followedBy"] == here.incidents()[-1]["metadata"]["name"]
+        await here.until(lambda: here.incident(2), SOON, "an incident that goes on")
+        assert here.status()["followedBy"] == here.incidents()[1]["metadata"]["name"]
 
     play(tmp_path, story)
 
