@@ -138,8 +138,9 @@ class _Ledger:
         self._clock = clock
         self._on_change = on_change
         self._spec: WorkloadRecordSpec | None = None
-        # Servings as seen, which the record lags behind while the API is away.
+        # As seen, which the record lags behind while the API is away.
         self._servings: tuple[Serving, ...] | None = None
+        self._watched_from: datetime | None = None
         self._pending: tuple[History, bool] | None = None
         self._seen = asyncio.Event()
 
@@ -180,6 +181,7 @@ class _Ledger:
                 await self._clock.sleep(_RETRY_SECONDS)
                 continue
             self._spec, self._servings = record.spec, record.spec.servings
+            self._watched_from = record.spec.watched_from
             if self._pending is not None:
                 self._note(self._pending[0], continuous=False)
             return
@@ -190,18 +192,22 @@ class _Ledger:
     def _note(self, history: History, *, continuous: bool) -> None:
         if self._spec is None or self._servings is None:
             return
+        now = self._clock.now()
+        if not continuous:
+            # Whoever served unseen in a gap must not be taken for one that never served.
+            self._watched_from = now
         ledger = self._spec.model_copy(update={"servings": self._servings})
-        self._servings = observe(ledger, history, self._clock.now(), continuous=continuous)
+        self._servings = observe(ledger, history, now, continuous=continuous)
 
     async def _write(self) -> None:
         """Bring the record's servings up to what was seen, and tell who waits for changes."""
-        if self._spec is None or self._servings is None or self._servings == self._spec.servings:
+        if self._spec is None or self._servings is None:
             return
-        servings = self._servings
-        began = len(_running(servings) - _running(self._spec.servings)) > 0
-        record = await self._store.update_record(
-            self.key, lambda spec: spec.model_copy(update={"servings": servings})
-        )
+        seen = {"servings": self._servings, "watched_from": self._watched_from}
+        if self._spec.model_copy(update=seen) == self._spec:
+            return
+        began = len(_running(self._servings) - _running(self._spec.servings)) > 0
+        record = await self._store.update_record(self.key, lambda spec: spec.model_copy(update=seen))
         self._spec = record.spec
         self._on_change(record, began)
 

@@ -115,17 +115,29 @@ class Ledger(Record):
 
         The ledger's word counts; without an entry, a ReplicaSet that was never reused counts by its creation.
         """
-        serving = self.latest_serving(replicaset.uid)
-        if serving is not None:
-            return serving.first_serving_at
+        if self.latest_serving(replicaset.uid) is not None:
+            return self.began(replicaset.uid)
         return None if replicaset.reused else replicaset.created_at
+
+    def began(self, uid: str) -> datetime | None:
+        """When that ReplicaSet began to serve last, after another one had; None where it was not seen.
+
+        Pods that come back after an outage or from a scale of zero are no rollout: nothing new began.
+        """
+        latest = max((n for n, s in enumerate(self.servings) if s.revision.uid == uid), default=None)
+        if latest is None:
+            return None
+        while latest > 0 and self.servings[latest - 1].revision.uid == uid:
+            latest -= 1
+        return self.servings[latest].first_serving_at
 
     def never_served(self, replicaset: ReplicaSet) -> bool:
         """True when it was created under the present watch and no pod of it ever became ready."""
         return (
             self.latest_serving(replicaset.uid) is None
             and self.watched_from is not None
-            and replicaset.created_at > self.watched_from
+            # The API cuts times of creation to whole seconds.
+            and replicaset.created_at >= self.watched_from.replace(microsecond=0)
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from responder.sandbox.api.faults import Delay, FaultRule
+from responder.sandbox.api.faults import Delay, DropBefore, FaultRule
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.workloads.views import CHANGE_CAUSE, FENCE
 from tests.flow.harness import DEPLOYMENTS, SHORT, Stage, stage
@@ -91,6 +91,21 @@ def test_a_release_that_never_served_is_not_the_one_to_go_back_to(tmp_path: Path
         here.world.release("v3", error_rate=0.1, never_ready="false")
         await rolled_back(here, "v1", "v2", "v3", "v1")
         assert here.world.oracle.first_request_to(here.rs_uid("v2")) is None
+
+    play(tmp_path, story)
+
+
+def test_a_release_that_served_while_nobody_watched_is_the_one_to_go_back_to(tmp_path: Path) -> None:
+    """v2 came, served well and went while the API server could not be reached: it did serve."""
+
+    async def story(here: Stage) -> None:
+        here.world.cluster.faults.add(FaultRule("*", "/", DropBefore()))
+        here.world.release("v2")
+        await here.rest(timedelta(minutes=3))
+        here.world.release("v3", error_rate=0.1)
+        await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
+        here.world.cluster.faults.clear()
+        await rolled_back(here, "v1", "v2", "v3", "v2")
 
     play(tmp_path, story)
 
