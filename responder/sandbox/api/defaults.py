@@ -156,7 +156,11 @@ def _service(obj: Object) -> None:
     if spec["type"] != "ExternalName":
         spec.setdefault("internalTrafficPolicy", "Cluster")
         families = spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack" if len(families) == 1 else "RequireDualStack")
+        policy = spec.setdefault(
+            "ipFamilyPolicy", "SingleStack" if len(families) == 1 else "RequireDualStack"
+        )
+        if policy != "SingleStack" and len(families) == 1:
+            spec["ipFamilies"] = [*families, "IPv6" if families == ["IPv4"] else "IPv4"]
     if spec["type"] in ("NodePort", "LoadBalancer"):
         spec.setdefault("externalTrafficPolicy", "Cluster")
 

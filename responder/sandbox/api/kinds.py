@@ -71,6 +71,9 @@ class BuiltInKind:
         """Spec counts; of a Deployment annotations too, for they reach its ReplicaSets."""
         if self._resource.key == "endpointslices.discovery.k8s.io":
             return _without_metadata(new) != _without_metadata(old) or _labels(new) != _labels(old)
+        if self._resource.key == "pods":
+            # To be bound is no change of what a Pod is meant to be.
+            return _without_node(new) != _without_node(old)
         if new.get("spec") != old.get("spec"):
             return True
         return self._resource.key == "deployments.apps" and _annotations(new) != _annotations(old)
@@ -185,6 +188,10 @@ def _count_template_generation(new: Object, old: Object) -> None:
     if new["spec"].get("template") != old["spec"].get("template"):
         count += 1
     new["metadata"].setdefault("annotations", {})[_TEMPLATE_GENERATION] = str(count)
+
+
+def _without_node(pod: Object) -> Object:
+    return {member: value for member, value in pod["spec"].items() if member != "nodeName"}
 
 
 def _without_metadata(obj: Object) -> Object:
