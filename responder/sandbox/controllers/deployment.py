@@ -14,7 +14,7 @@ from responder.clock import Clock
 from responder.sandbox.api.objects import Object, name_of, namespace_of
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Event, Store
-from responder.sandbox.controllers import conditions, revisions, rolling
+from responder.sandbox.controllers import conditions, revisions, rollback, rolling
 from responder.sandbox.controllers.claim import MANAGER, claimed, owners_in
 from responder.sandbox.controllers.fields import (
     annotations_of,
@@ -82,12 +82,19 @@ class DeploymentController:
 
     def _roll(self, deployment: Object, old: list[Object], new: Object | None) -> None:
         paused = bool(deployment["spec"].get("paused"))
-        if paused or rolling.is_scaling_event(deployment, _all(old, new)):
+        if not paused and rollback.is_asked(deployment):
+            self._roll_back(deployment, _all(old, new))
+        elif paused or rolling.is_scaling_event(deployment, _all(old, new)):
             self._scale(deployment, old, new, paused=paused)
         elif rolling.is_rolling(deployment):
             self._roll_gradually(deployment, old, new)
         else:
             self._recreate(deployment, old, new)
+
+    def _roll_back(self, deployment: Object, replica_sets: list[Object]) -> None:
+        outcome = rollback.rolled_back(deployment, replica_sets)
+        self._recorder.record(deployment, outcome.reason, outcome.message, warning=not outcome.done)
+        self._store.update(DEPLOYMENTS, outcome.deployment, manager=MANAGER)
 
     def _refuse_empty_selector(self, deployment: Object) -> None:
         message = "This deployment is selecting all pods. A non-empty selector is required."

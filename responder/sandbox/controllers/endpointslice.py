@@ -10,22 +10,44 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from responder.sandbox.api.objects import Object, copied, name_of, namespace_of
 from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers.claim import MANAGER
-from responder.sandbox.controllers.fields import is_deleting, labels_of, owner_reference, status_of, uid_of
+from responder.sandbox.controllers.fields import (
+    annotations_of,
+    is_deleting,
+    labels_of,
+    owner_reference,
+    status_of,
+    uid_of,
+)
 from responder.sandbox.controllers.pods import has_ended, is_ready, node_of
+from responder.sandbox.controllers.trigger_times import LAST_CHANGE_TRIGGER_TIME, TriggerTimes
 
 SERVICES, SLICES, PODS, NODES = "services", "endpointslices.discovery.k8s.io", "pods", "nodes"
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 CONTROLLER = "endpointslice-controller.k8s.io"
 HEADLESS = "service.kubernetes.io/headless"
+# A Service's annotations go on its slices but for these.
+_NOT_TAKEN_OVER = frozenset({LAST_CHANGE_TRIGGER_TIME, "kubectl.kubernetes.io/last-applied-configuration"})
+ZONE = "topology.kubernetes.io/zone"
 Key = tuple[str, str]
 # The ports of a group as JSON: two pods share a slice only if a port name resolves to one number on both.
 _Ports = str
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Slices that differ in their endpoints alone."""
+
+    service: Object
+    family: str
+    ports: _Ports
+    triggered_at: str
 
 
 class EndpointSliceController:
@@ -38,6 +60,7 @@ class EndpointSliceController:
     def __init__(self, store: Store, endpoints_per_slice: int = 100) -> None:
         self._store = store
         self._endpoints_per_slice = endpoints_per_slice
+        self._trigger_times = TriggerTimes()
 
     def keys(self, event: Event) -> Iterable[Key]:
         """The Services that an event may concern."""
@@ -61,18 +84,30 @@ class EndpointSliceController:
     def sync(self, key: Key) -> float | None:
         """Do one pass; it never wants to be called again without an event."""
         service = self._store.get(SERVICES, *key)
-        if service is None or is_deleting(service) or not service["spec"].get("selector"):
+        if service is None:
+            self._trigger_times.forget(key)
+            return None
+        if is_deleting(service) or not service["spec"].get("selector"):
             return None
         if service["spec"].get("type") == "ExternalName":
             return None
-        for family in service["spec"].get("ipFamilies") or ["IPv4"]:
-            self._sync_family(service, family)
+        pods = [pod for pod in self._store.scan(PODS, key[0]) if _selects(service, pod)]
+        triggered_at = self._trigger_times.latest(key, service, pods)
+        families = service["spec"].get("ipFamilies") or ["IPv4"]
+        for family in families:
+            self._sync_family(service, family, pods, triggered_at)
+        for found in self._slices(service):
+            if found["addressType"] not in families:
+                self._delete(found)
         return None
 
-    def _sync_family(self, service: Object, family: str) -> None:
-        wanted = self._wanted(service, family)
+    def _sync_family(self, service: Object, family: str, pods: Sequence[Object], triggered_at: str) -> None:
+        """Bring the slices of one IP family in line; triggered_at goes on those that are written."""
+        wanted = self._wanted(service, family, pods)
         existing: dict[_Ports, list[Object]] = {}
-        for found in self._slices(service, family):
+        for found in self._slices(service):
+            if found["addressType"] != family:
+                continue
             existing.setdefault(_ports_key(found.get("ports")), []).append(found)
         if not wanted:
             # A Service without pods keeps one slice that says so.
@@ -83,42 +118,36 @@ class EndpointSliceController:
             if target is not None:
                 existing[target] = existing.pop(ports)
         for ports, endpoints in wanted.items():
-            self._sync_group(service, family, ports, endpoints, existing.pop(ports, []))
+            group = _Group(service, family, ports, triggered_at)
+            self._sync_group(group, endpoints, existing.pop(ports, []))
         for leftover in (each for group in existing.values() for each in group):
             self._delete(leftover)
 
-    def _wanted(self, service: Object, family: str) -> dict[_Ports, dict[str, Object]]:
+    def _wanted(
+        self, service: Object, family: str, pods: Sequence[Object]
+    ) -> dict[_Ports, dict[str, Object]]:
         """The endpoints by resolved ports and pod uid."""
         eager = bool(service["spec"].get("publishNotReadyAddresses"))
         groups: dict[_Ports, dict[str, Object]] = {}
-        for pod in self._store.scan(PODS, namespace_of(service)):
-            if not _selects(service, pod) or has_ended(pod):
-                continue
-            if not eager and node_of(pod) and self._store.get(NODES, "", node_of(pod)) is None:
+        for pod in pods:
+            node = self._store.get(NODES, "", node_of(pod)) if node_of(pod) else None
+            if has_ended(pod) or (not eager and node_of(pod) and node is None):
                 continue
             address = _address(pod, family)
             if address is not None:
                 group = groups.setdefault(_ports_key(_resolved_ports(service, pod)), {})
-                group[uid_of(pod)] = _endpoint(pod, address, eager=eager)
+                group[uid_of(pod)] = _endpoint(pod, address, node, eager=eager)
         return groups
 
-    def _slices(self, service: Object, family: str) -> list[Object]:
+    def _slices(self, service: Object) -> list[Object]:
         return [
             found
             for found in self._store.list(SLICES, namespace_of(service))
             if labels_of(found).get(SERVICE_NAME) == name_of(service)
             and labels_of(found).get(MANAGED_BY) == CONTROLLER
-            and found["addressType"] == family
         ]
 
-    def _sync_group(
-        self,
-        service: Object,
-        family: str,
-        ports: _Ports,
-        endpoints: dict[str, Object],
-        existing: Sequence[Object],
-    ) -> None:
+    def _sync_group(self, group: _Group, endpoints: dict[str, Object], existing: Sequence[Object]) -> None:
         """Fill the slices of one set of ports: what stays keeps its place, what is new takes what is free."""
         missing = dict(endpoints)
         contents: list[list[Object]] = []
@@ -131,15 +160,16 @@ class EndpointSliceController:
                 content.append(newcomers.pop(0))
         for found, content in zip(existing, contents, strict=True):
             if content or (not endpoints and found is existing[0]):
-                self._update(service, found, ports, content)
+                self._update(group, found, content)
             else:
                 self._delete(found)
         size = self._endpoints_per_slice
         chunks = [newcomers[start : start + size] for start in range(0, len(newcomers), size)]
         for chunk in chunks or ([] if existing else [[]]):
-            self._create(service, family, ports, chunk)
+            self._create(group, chunk)
 
-    def _create(self, service: Object, family: str, ports: _Ports, endpoints: list[Object]) -> None:
+    def _create(self, group: _Group, endpoints: list[Object]) -> None:
+        service = group.service
         self._store.create(
             SLICES,
             {
@@ -149,19 +179,25 @@ class EndpointSliceController:
                     "generateName": f"{name_of(service)}-",
                     "namespace": namespace_of(service),
                     "labels": _slice_labels(service),
+                    "annotations": _slice_annotations(service, group.triggered_at),
                     "ownerReferences": [owner_reference(service, "v1", "Service")],
                 },
-                "addressType": family,
+                "addressType": group.family,
                 "endpoints": endpoints or None,
-                "ports": json.loads(ports),
+                "ports": json.loads(group.ports),
             },
             manager=MANAGER,
         )
 
-    def _update(self, service: Object, found: Object, ports: _Ports, endpoints: list[Object]) -> None:
-        found["metadata"]["labels"] = _slice_labels(service)
-        found |= {"endpoints": endpoints or None, "ports": json.loads(ports)}
-        self._store.update(SLICES, found, manager=MANAGER)
+    def _update(self, group: _Group, found: Object, endpoints: list[Object]) -> None:
+        """Write what differs; that the trigger time differs is no reason to."""
+        labels = _slice_labels(group.service)
+        content = {"endpoints": endpoints or None, "ports": json.loads(group.ports)}
+        if labels == labels_of(found) and all(found.get(key) == value for key, value in content.items()):
+            return
+        found["metadata"]["labels"] = labels
+        found["metadata"]["annotations"] = _slice_annotations(group.service, group.triggered_at)
+        self._store.update(SLICES, found | content, manager=MANAGER)
 
     def _delete(self, found: Object) -> None:
         self._store.delete(SLICES, namespace_of(found), name_of(found), uid=uid_of(found))
@@ -172,7 +208,7 @@ def _selects(service: Object, pod: Object) -> bool:
     return bool(selector) and selector.items() <= labels_of(pod).items()
 
 
-def _endpoint(pod: Object, address: str, *, eager: bool) -> Object:
+def _endpoint(pod: Object, address: str, node: Object | None, *, eager: bool) -> Object:
     """One endpoint; with eager (publishNotReadyAddresses) ready is true whatever the pod's state."""
     serving, terminating = is_ready(pod), is_deleting(pod)
     endpoint: Object = {
@@ -191,6 +227,8 @@ def _endpoint(pod: Object, address: str, *, eager: bool) -> Object:
     }
     if node_of(pod):
         endpoint["nodeName"] = node_of(pod)
+    if node is not None and labels_of(node).get(ZONE):
+        endpoint["zone"] = labels_of(node)[ZONE]
     return endpoint
 
 
@@ -246,3 +284,8 @@ def _slice_labels(service: Object) -> dict[str, str]:
     if service["spec"].get("clusterIP") == "None":
         labels[HEADLESS] = ""
     return copied(labels)
+
+
+def _slice_annotations(service: Object, triggered_at: str) -> dict[str, str]:
+    annotations = {key: value for key, value in annotations_of(service).items() if key not in _NOT_TAKEN_OVER}
+    return annotations | ({LAST_CHANGE_TRIGGER_TIME: triggered_at} if triggered_at else {})

@@ -6,8 +6,6 @@ annotation sandbox.responder.dev/external are somebody else's to run. Called by 
 
 from __future__ import annotations
 
-import ipaddress
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +15,7 @@ from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.sandbox.api.objects import Object, name_of, namespace_of, seconds_text
 from responder.sandbox.api.store import Event, Store
+from responder.sandbox.controllers.addresses import PodNetwork
 from responder.sandbox.controllers.behaviour import Behaviour, parse_behaviour
 from responder.sandbox.controllers.fields import (
     annotations_of,
@@ -34,35 +33,6 @@ NODE_NAMES = ("node-1", "node-2", "node-3")
 Key = tuple[str, str]
 
 
-class AddressPool:
-    """Pod addresses of one network, each handed out again only after all others have had their turn."""
-
-    def __init__(self, network: str) -> None:
-        self._network = ipaddress.ip_network(network)
-        self._taken: set[str] = set()
-        self._next = itertools.cycle(range(1, self._network.num_addresses - 1))
-
-    def allocate(self) -> str:
-        """An address that no pod has; ResponderError when the network is used up."""
-        for offset in itertools.islice(self._next, self._network.num_addresses):
-            address = str(self._network[offset])
-            if address not in self._taken:
-                self._taken.add(address)
-                return address
-        raise ResponderError(
-            f"the sandbox's pod network {self._network} has no address left for another pod: give it a larger"
-            " network or run fewer pods"
-        )
-
-    def reserve(self, address: str) -> None:
-        """Note an address that a pod has already."""
-        self._taken.add(address)
-
-    def release(self, address: str) -> None:
-        """Take back the address of a pod that is gone."""
-        self._taken.discard(address)
-
-
 @dataclass(slots=True)
 class _Life:
     """What a kubelet remembers of one pod, for the API's times are cut to seconds."""
@@ -70,7 +40,7 @@ class _Life:
     seen_at: datetime
     ready_at: datetime | None = None
     terminating_at: datetime | None = None
-    address: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 class Kubelet:
@@ -85,7 +55,7 @@ class Kubelet:
         self._store = store
         self._clock = clock
         self._recorder = EventRecorder(store, clock, "kubelet")
-        self._addresses = AddressPool(pod_network)
+        self._addresses = PodNetwork(pod_network)
         self._lives: dict[str, _Life] = {}
         self._turn = 0
 
@@ -135,11 +105,10 @@ class Kubelet:
         """What is remembered of the pod; of one that ran before the kubelet did, what its status tells."""
         life = self._lives.get(uid_of(pod))
         if life is None:
-            address = str(status_of(pod).get("podIP") or "")
-            life = _Life(self._clock.now(), ready_at=ready_since(pod), address=address)
+            addresses = tuple(str(each["ip"]) for each in status_of(pod).get("podIPs") or [])
+            life = _Life(self._clock.now(), ready_at=ready_since(pod), addresses=addresses)
             self._lives[uid_of(pod)] = life
-            if address:
-                self._addresses.reserve(address)
+            self._addresses.reserve(addresses)
         return life
 
     def _bind(self, pod: Object) -> None:
@@ -158,15 +127,15 @@ class Kubelet:
 
     def _start(self, pod: Object, node: Object, life: _Life) -> None:
         now = self._clock.now()
-        life.address = life.address or self._addresses.allocate()
+        life.addresses = life.addresses or self._addresses.allocate()
         addresses = status_of(node).get("addresses") or []
         host = next((each["address"] for each in addresses if each["type"] == "InternalIP"), "")
         pod["status"] |= {
             "phase": "Running",
             "hostIP": host,
             "hostIPs": [{"ip": host}],
-            "podIP": life.address,
-            "podIPs": [{"ip": life.address}],
+            "podIP": life.addresses[0],
+            "podIPs": [{"ip": address} for address in life.addresses],
             "startTime": seconds_text(now),
             "observedGeneration": generation_of(pod),
         }
@@ -209,6 +178,8 @@ class Kubelet:
         conditions = []
         for kind, truth in truths.items():
             found = _condition(kind, truth, now)
+            if kind != "PodScheduled":
+                found["observedGeneration"] = generation_of(pod)
             if not truth:
                 found |= {"reason": "ContainersNotReady", "message": _not_ready_message(pod)}
             if kind in before and before[kind]["status"] == found["status"]:
@@ -219,8 +190,8 @@ class Kubelet:
 
     def _forget(self, uid: str) -> None:
         life = self._lives.pop(uid, None)
-        if life is not None and life.address:
-            self._addresses.release(life.address)
+        if life is not None:
+            self._addresses.release(life.addresses)
 
 
 def _condition(kind: str, truth: bool, now: datetime) -> dict[str, Any]:

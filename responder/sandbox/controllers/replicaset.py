@@ -1,13 +1,12 @@
 """The ReplicaSet controller: as many pods as are wanted, and a status of those it found before it acted.
 
-Called by the runner. Pods are created in one go up to the first refusal; the real controller's batches of
-1, 2, 4, ... come to the same unless a creation fails.
+Called by the runner.
 Source: Kubernetes pkg/controller/replicaset/{replica_set,replica_set_utils}.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -84,12 +83,10 @@ class ReplicaSetController:
     def _scale(self, replica_set: Object, active: Sequence[Object]) -> tuple[str, ApiError] | None:
         """Create or delete what is missing or too many; the reason and error of the first refusal."""
         difference = wanted_replicas(replica_set) - len(active)
-        try:
-            for _ in range(min(difference, _BURST)):
-                self._create_pod(replica_set)
-        except ApiError as error:
-            self._recorder.record(replica_set, "FailedCreate", f"Error creating: {error}", warning=True)
-            return "FailedCreate", error
+        for size in _slow_start(min(difference, _BURST)):
+            refusals = [error for _ in range(size) if (error := self._create_pod(replica_set)) is not None]
+            if refusals:
+                return "FailedCreate", refusals[0]
         try:
             if difference < 0:
                 related = self._related_pods(replica_set)
@@ -101,7 +98,8 @@ class ReplicaSetController:
             return "FailedDelete", error
         return None
 
-    def _create_pod(self, replica_set: Object) -> None:
+    def _create_pod(self, replica_set: Object) -> ApiError | None:
+        """Create one pod; the error, told in an Event, when it is refused."""
         template = replica_set["spec"]["template"]
         metadata: Object = {
             "generateName": f"{name_of(replica_set)}-",
@@ -112,8 +110,13 @@ class ReplicaSetController:
             if values:
                 metadata[field] = dict(values)
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": copied(template["spec"])}
-        created = self._store.create(PODS, pod, manager=MANAGER)
+        try:
+            created = self._store.create(PODS, pod, manager=MANAGER)
+        except ApiError as error:
+            self._recorder.record(replica_set, "FailedCreate", f"Error creating: {error}", warning=True)
+            return error
         self._recorder.record(replica_set, "SuccessfulCreate", f"Created pod: {name_of(created)}")
+        return None
 
     def _delete_pod(self, replica_set: Object, pod: Object) -> None:
         self._store.delete(PODS, namespace_of(pod), name_of(pod), uid=uid_of(pod))
@@ -145,6 +148,15 @@ class ReplicaSetController:
         status["observedGeneration"] = generation_of(replica_set)
         wanted = {**replica_set, "status": status}
         self._store.update(REPLICA_SETS, wanted, manager=MANAGER, subresource="status")
+
+
+def _slow_start(total: int) -> Iterator[int]:
+    """Batches of 1, 2, 4, ... that add up to total: what refuses one pod refuses few."""
+    size = 1
+    while total > 0:
+        yield min(size, total)
+        total -= size
+        size *= 2
 
 
 def _counts(replica_set: Object, pods: Sequence[Object], now: datetime) -> dict[str, Any]:

@@ -69,7 +69,10 @@ class Controllers:
         endpoints_per_slice: int = 100,
         pass_interval_seconds: float = 0.015,
     ) -> None:
-        """Pods get addresses of pod_network; a controller passes over its queue once an interval."""
+        """Pods get addresses of pod_network (two with a comma between make the cluster dual-stack).
+
+        A controller passes over its queue once an interval.
+        """
         self._store = store
         self._kubelet = Kubelet(store, clock, pod_network)
         # Three times as often, so that it sees one by one what two ReplicaSets report after each other.

@@ -10,8 +10,8 @@ from responder.errors import ResponderError
 from responder.sandbox import manifests
 from responder.sandbox.api.objects import Object
 from responder.sandbox.cluster import Cluster
+from responder.sandbox.controllers.addresses import AddressPool
 from responder.sandbox.controllers.behaviour import Behaviour, parse_behaviour
-from responder.sandbox.controllers.kubelet import AddressPool
 from responder.sandbox.controllers.pods import is_ready
 from responder.sandbox.virtual_time import LoopClock
 from tests.shared import run_story
