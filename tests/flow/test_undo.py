@@ -100,6 +100,7 @@ def test_a_release_that_served_while_nobody_watched_is_the_one_to_go_back_to(tmp
 
     async def story(here: Stage) -> None:
         here.world.cluster.faults.add(FaultRule("*", "/", DropBefore()))
+        await here.rest(timedelta(seconds=45))  # the watches that are open go on until the server ends them
         here.world.release("v2")
         await here.rest(timedelta(minutes=3))
         here.world.release("v3", error_rate=0.1)
