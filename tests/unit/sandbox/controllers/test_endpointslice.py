@@ -190,3 +190,67 @@ def test_services_without_selector_get_none_and_a_new_selector_empties_them() ->
 def target_uids(found: Object) -> set[str]:
     """The pods a slice lists."""
     return {each["targetRef"]["uid"] for each in found["endpoints"] or []}
+
+
+def test_a_dual_stack_service_has_slices_of_both_families_and_loses_one_with_its_family() -> None:
+    async def main() -> None:
+        clock = LoopClock(datetime(2026, 1, 1, tzinfo=UTC))
+        network = "10.244.0.0/16,fd00:10:244::/64"
+        async with Cluster.start(clock=clock, pod_network=network) as cluster:
+            cluster.apply(manifests.service(ipFamilyPolicy="PreferDualStack"))
+            cluster.apply(manifests.deployment())
+            await cluster.rollout_complete(NAMESPACE, NAME)
+            await clock.sleep(1)
+            found = {each["addressType"]: each["endpoints"] for each in slices(cluster)}
+            assert {family: len(endpoints) for family, endpoints in found.items()} == {"IPv4": 3, "IPv6": 3}
+            assert found["IPv6"][0]["addresses"][0].startswith("fd00:10:244::")
+            uids = [{each["targetRef"]["uid"] for each in endpoints} for endpoints in found.values()]
+            assert uids[0] == uids[1]
+            service = cluster.store.get("services", NAMESPACE, NAME)
+            assert service is not None
+            assert [len(service["spec"][key]) for key in ("ipFamilies", "clusterIPs")] == [2, 2]
+            service["spec"] |= {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
+            cluster.store.update("services", service, manager="test")
+            await clock.sleep(1)
+            assert [each["addressType"] for each in slices(cluster)] == ["IPv4"]
+
+    run_story(main())
+
+
+def test_an_endpoint_has_the_zone_of_its_node() -> None:
+    async def story(cluster: Cluster) -> None:
+        await cluster.clock.sleep(1)
+        node = cluster.store.get("nodes", "", "node-1")
+        assert node is not None
+        node["metadata"]["labels"]["topology.kubernetes.io/zone"] = "north"
+        cluster.store.update("nodes", node, manager="test")
+        cluster.apply(manifests.service())
+        cluster.apply(manifests.deployment())
+        await cluster.rollout_complete(NAMESPACE, NAME)
+        await cluster.clock.sleep(1)
+        (only,) = slices(cluster)
+        zones = {each["nodeName"]: each.get("zone") for each in only["endpoints"]}
+        assert zones == {"node-1": "north", "node-2": None, "node-3": None}
+
+    play(story)
+
+
+def test_the_trigger_time_is_that_of_the_readiness_and_absent_when_a_pod_only_ends() -> None:
+    async def story(cluster: Cluster) -> None:
+        key = "endpoints.kubernetes.io/last-change-trigger-time"
+        cluster.apply(manifests.service())
+        await cluster.clock.sleep(1)
+        assert slices(cluster)[0]["metadata"]["annotations"][key] == "2026-01-01T00:00:00Z"
+        await cluster.clock.sleep(60)
+        cluster.apply(manifests.deployment(replicas=1, pod_annotations=LINGERING))
+        await cluster.rollout_complete(NAMESPACE, NAME)
+        await cluster.clock.sleep(1)
+        assert slices(cluster)[0]["metadata"]["annotations"][key] == "2026-01-01T00:01:02Z"
+        (pod,) = cluster.store.list("pods", NAMESPACE)
+        cluster.store.delete("pods", NAMESPACE, name_of(pod))
+        cluster.controllers.stall("replicaset")
+        await cluster.clock.sleep(1)
+        assert "annotations" not in slices(cluster)[0]["metadata"]
+        cluster.controllers.resume("replicaset")
+
+    play(story)

@@ -151,3 +151,15 @@ def test_a_pod_whose_behaviour_cannot_be_read_says_so_in_an_event() -> None:
             assert [each["type"] for each in events if each["reason"] == "InvalidBehaviour"] == ["Warning"]
 
     run_story(story())
+
+
+def test_a_pod_keeps_its_generation_when_it_is_bound_and_its_kubelet_says_what_it_has_seen() -> None:
+    async def story() -> None:
+        async with Cluster.start(clock=LoopClock(START)) as cluster:
+            cluster.apply(manifests.deployment(replicas=1))
+            await cluster.rollout_complete("default", "payment-service")
+            (pod,) = cluster.store.list("pods", "default")
+            assert pod["metadata"]["generation"] == pod["status"]["observedGeneration"] == 1
+            assert pod["spec"]["nodeName"] == "node-1"
+
+    run_story(story())

@@ -129,3 +129,20 @@ def test_a_pod_that_matches_no_more_is_let_go_and_replaced() -> None:
             assert "ownerReferences" not in pods[name_of(found)]["metadata"]
 
     run_story(story())
+
+
+def test_what_refuses_pods_is_asked_for_few_of_them() -> None:
+    async def story() -> None:
+        clock = LoopClock(START)
+        store = FullStore(clock)
+        store.pods_left = 4
+        manifest = manifests.deployment(replicas=100) | {"kind": "ReplicaSet"}
+        store.create("replicasets.apps", manifest, manager="test")
+        with pytest.raises(ApiError, match="exceeded quota"):
+            ReplicaSetController(store, clock).sync((NAMESPACE, NAME))
+        # Batches of 1, 2 and 4: in the third one pod is let in and three are refused, and no fourth follows.
+        assert len(store.list("pods", NAMESPACE)) == 4
+        (failed,) = [each for each in store.list("events", NAMESPACE) if each["reason"] == "FailedCreate"]
+        assert failed["count"] == 3
+
+    run_story(story())
