@@ -14,6 +14,7 @@ from responder.sandbox.api.access import User
 from responder.sandbox.api.call import Call
 from responder.sandbox.api.protobuf import PROTOBUF_TYPE, decode_protobuf
 from responder.sandbox.api.request_log import RequestRecord
+from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Store
 from responder.sandbox.api.target import Target
@@ -31,6 +32,8 @@ class Exchange:
         self.at = store.clock.now()
         self.user = User("")
         self.body = b""
+        # What the answer is about, once that is known; it decides how a Table of it looks.
+        self.resource: Resource | None = None
         self.path = request.path
         self.authorization = request.headers.get("Authorization", "")
         if request.path.startswith(BEARER_PREFIX):

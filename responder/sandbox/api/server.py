@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, assert_never
 
@@ -30,10 +30,11 @@ from responder.sandbox.api.reviews import AUTHENTICATION, AUTHORIZATION, answer_
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Store
 from responder.sandbox.api.subresources import Subresources
+from responder.sandbox.api.tables import EventTables, tabulation
 from responder.sandbox.api.target import Target, parse_target
 from responder.sandbox.api.verbs import Verbs
-from responder.sandbox.api.views import as_partial, represent
-from responder.sandbox.api.watches import Watch, parse_watch_options
+from responder.sandbox.api.views import represent, wants_table
+from responder.sandbox.api.watches import Watch, WatchEvent, as_partial_event, parse_watch_options
 
 ADMIN_TOKEN = "admin"
 _NOT_FOUND_TEXT = "404 page not found\n"
@@ -116,6 +117,7 @@ class ApiServer:
             return answer_review(call, self._authorizer)
         if resource is None:
             raise status.no_such_resource()
+        exchange.resource = resource if target.subresource in ("", "status") else None
         if request.method == "GET":
             await self._wait_for_version(exchange)
         return self._dispatch(call, resource)
@@ -177,10 +179,10 @@ class ApiServer:
         resource = self._resource(target)
         assert resource is not None
         self._authorizer.check(exchange.user, target.attributes())
-        query, accept = exchange.request.query, exchange.accept
+        query = exchange.request.query
         options = parse_watch_options(query, self.store)
         selection = parse_selection(resource, target.namespace, query)
-        partial = "as=PartialObjectMetadata" in accept
+        shown = self._shown_events(exchange, resource)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         with Watch(self.store, selection, options) as watch:
             self._watches.add(watch)
@@ -190,12 +192,17 @@ class ApiServer:
                 if isinstance(effect, DropAfter | Hang):
                     return await self._fall_silent(exchange, effect)
                 async for event in watch.events():
-                    if partial and event["type"] not in ("ERROR", "BOOKMARK"):
-                        event = {**event, "object": as_partial(event["object"])}
-                    await response.write(_json_bytes(event) + b"\n")
+                    await response.write(_json_bytes(shown(event)) + b"\n")
             finally:
                 self._watches.discard(watch)
         return response
+
+    def _shown_events(self, exchange: Exchange, resource: Resource) -> Callable[[WatchEvent], WatchEvent]:
+        if wants_table(exchange.accept):
+            return EventTables(self.store, resource, exchange.request.query).shown
+        if "as=PartialObjectMetadata" in exchange.accept:
+            return as_partial_event
+        return lambda event: event
 
     async def _fall_silent(self, exchange: Exchange, effect: DropBefore | DropAfter | Hang) -> web.Response:
         if isinstance(effect, Hang):
@@ -205,6 +212,15 @@ class ApiServer:
         if transport is not None:
             transport.abort()
         return web.Response()
+
+    def _table_of(self, exchange: Exchange) -> Callable[[Object], Object] | None:
+        resource = exchange.resource
+        if resource is None:
+            return None
+        now = self.store.clock.now()
+        return lambda body: tabulation(
+            resource, self.store.kind(resource), exchange.request.query, now
+        ).table(body)
 
     def _respond(
         self, exchange: Exchange, reply: Reply, retry_after_seconds: int | None = None
@@ -216,7 +232,11 @@ class ApiServer:
         if isinstance(body, dict):
             accept = exchange.accept
             try:
-                body, media = (body, "application/json") if code >= 400 else represent(accept, body)
+                body, media = (
+                    (body, "application/json")
+                    if code >= 400
+                    else represent(accept, body, self._table_of(exchange))
+                )
             except ApiError as error:
                 body, media, code = error.status(), "application/json", error.code
             if body.get("kind") == "APIGroupDiscoveryList" and is_aggregated(accept):

@@ -5,7 +5,7 @@ Pure. Called by the verbs and by watches, and for bodies on their way in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from responder.sandbox.api.objects import Object, copied
@@ -69,10 +69,17 @@ def as_partial(obj: Object) -> Object:
     }
 
 
-def represent(accept: str, body: Object) -> tuple[Object, str]:
+def wants_table(accept: str) -> bool:
+    """Tell whether a watch asks for rows of a Table."""
+    return "as=Table" in accept
+
+
+def represent(
+    accept: str, body: Object, table: Callable[[Object], Object] | None = None
+) -> tuple[Object, str]:
     """Return body in the first representation that accept asks for and the server has, and its media type.
 
-    Raises ApiError 406 when there is none.
+    table makes a Table of it, None where there is no such thing. Raises ApiError 406 when nothing suits.
     """
     for media_range in accept.split(",") if accept.strip() else ["*/*"]:
         media, *parameters = (part.strip() for part in media_range.split(";"))
@@ -82,6 +89,10 @@ def represent(accept: str, body: Object) -> tuple[Object, str]:
         match wanted.get("as", ""):
             case "":
                 return body, "application/yaml" if media == "application/yaml" else "application/json"
+            case "Table" if body.get("kind") == "Status":
+                return body, "application/json"
+            case "Table" if table is not None:
+                return table(body), "application/json"
             case "PartialObjectMetadata" if "items" not in body and body.get("kind") != "Status":
                 return as_partial(body), "application/json"
             case "PartialObjectMetadataList" if "items" in body:

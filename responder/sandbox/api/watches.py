@@ -18,7 +18,7 @@ from responder.sandbox.api.objects import Object
 from responder.sandbox.api.status import ApiError, Cause, forbidden_value, unsupported_value
 from responder.sandbox.api.store import Event, Store
 from responder.sandbox.api.target import is_true
-from responder.sandbox.api.views import outside
+from responder.sandbox.api.views import as_partial, outside
 
 _FORBIDDEN = "resourceVersionMatch"
 # A client this far behind is cut off, as the real server does, so that it cannot eat the memory.
@@ -76,6 +76,12 @@ def _options_cause(query: Mapping[str, str]) -> Cause | None:
     if match and match != "NotOlderThan":
         return unsupported_value(_FORBIDDEN, match, ("NotOlderThan",))
     return None
+
+
+def as_partial_event(event: WatchEvent) -> WatchEvent:
+    """Return an event with only the metadata of its object."""
+    told = event["type"] in ("ERROR", "BOOKMARK")
+    return event if told else {**event, "object": as_partial(event["object"])}
 
 
 class Watch:
