@@ -60,13 +60,13 @@ def is_new_instance(alert: Alert, held: Held | None) -> bool:
     """True for a firing alert that no incident took yet.
 
     startsAt differs between two Prometheus servers and after a restart, so a different one alone, without an
-    end in between, is still the same instance.
+    end in between, is still the same instance. An end from before the held start is that of an earlier one.
     """
     if not alert.firing:
         return False
-    if held is None:
-        return True
-    return held.ends_at is not None and alert.starts_at > held.ends_at
+    if held is None or held.ends_at is None:
+        return held is None
+    return not held.firing and alert.starts_at > held.ends_at
 
 
 def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[str, Held]:

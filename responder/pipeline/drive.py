@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from responder.actions.notify import Notifier
+from responder.actions.notify import Notifier, Told
 from responder.clients.kubernetes import Conflict, NotFound
 from responder.clock import Clock
 from responder.errors import ResponderError
@@ -184,7 +184,11 @@ class _Drive:
         while True:
             self._changed.clear()
             incident = self.incident
-            told = await self._notifier.notify(incident, self._rules.file_for(incident.key))
+            try:
+                told = await self._notifier.notify(incident, self._rules.file_for(incident.key))
+            except Exception:  # a message that can't be made must not end the rollback it tells of
+                log.exception("telling_broke", phase=incident.phase.value)
+                told = Told(incident.status.notifications, self._clock.now() + _LAST_BACKOFF)
             if self._over and not self._changed.is_set():
                 give_up_at = give_up_at or self._clock.now() + _LAST_WORDS
                 if told.retry_at is None:

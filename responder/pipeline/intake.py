@@ -18,7 +18,7 @@ from responder.clock import Clock
 from responder.errors import Temporary
 from responder.incidents.model import AlertEntry, Incident
 from responder.incidents.phases import Phase
-from responder.incidents.record import WorkloadRecordSpec, is_new_instance
+from responder.incidents.record import Held, WorkloadRecordSpec, is_new_instance
 from responder.incidents.store import IncidentStore
 from responder.pipeline.refusals import Refusals
 from responder.rules.model import RuleSet
@@ -181,12 +181,16 @@ class Intake:
 
 def _with_ends(spec: WorkloadRecordSpec, ended: Mapping[str, Alert]) -> WorkloadRecordSpec:
     held = {
-        fingerprint: entry.model_copy(update={"ends_at": ended[fingerprint].ends_at})
-        if fingerprint in ended
-        else entry
+        fingerprint: _ended(entry, ended[fingerprint]) if fingerprint in ended else entry
         for fingerprint, entry in spec.held.items()
     }
     return spec.model_copy(update={"held": held})
+
+
+def _ended(entry: Held, alert: Alert) -> Held:
+    """With the alert's end, unless a later one was seen: ends are delivered late and more than once."""
+    ends = [at for at in (entry.ends_at, alert.ends_at) if at is not None]
+    return entry.model_copy(update={"ends_at": max(ends, default=None)})
 
 
 def _split(alerts: list[Alert], record: WorkloadRecordSpec) -> tuple[list[Alert], list[Alert]]:

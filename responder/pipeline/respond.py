@@ -256,14 +256,14 @@ class Responder:
             verdict = unknown("Recovery", "RuleGone", "The rule that fired is in no rule file any more.")
             return await self._end(incident, Outcome.RECOVERY_UNKNOWN, verdict, ())
         ledger = (await self._store.ensure_record(incident.key)).spec
-        bad, target = ledger.latest_serving(rollback.bad.uid), ledger.first_serving(rollback.target.uid)
+        target = ledger.first_serving(rollback.target.uid)
         claim = RecoveryClaim(
             condition=rule.condition,
             metrics=file.metrics,
             selector=file.selector,
             good_windows=file.rollback.good_windows,
             traffic_proven_at=proven_at,
-            healthy_until=None if bad is None else bad.first_serving_at,
+            healthy_until=ledger.began(rollback.bad.uid),
             healthy_from=None if target is None else target.first_serving_at,
         )
         within = max(_recover_within(file, rule), self._clock.now() + _LAST_LOOK - proven_at)
@@ -280,8 +280,8 @@ class Responder:
         now = self._clock.now()
         verdict = assess_settling(incident, rules, record.spec, measured, now)
         if verdict.settling is Settling.GOES_ON:
-            until = incident.status.times.settle_until or now
-            return Step(incident, max(min(self._decide_every, until - now), timedelta(seconds=1)))
+            left = (incident.status.times.settle_until or now) - now
+            return Step(incident, min(self._decide_every, left) if left > timedelta() else self._decide_every)
         followed_by = (
             incident.key.incident_name(incident.spec.sequence + 1)
             if verdict.settling is Settling.FOLLOWED

@@ -77,7 +77,7 @@ def not_protected(facts: Facts) -> Verdict:
 
 
 def still_true(facts: Facts) -> Verdict:
-    """The condition holds now, asked of Prometheus, on enough samples."""
+    """The condition holds now, asked of Prometheus, on enough samples, and its alert still fires."""
     check = "StillTrue"
     condition = facts.rule.condition
     evidence = _numbers(facts)
@@ -98,6 +98,10 @@ def still_true(facts: Facts) -> Verdict:
         lacking = _lacking(facts.file.metrics[leaf.metric], facts.measurements[leaf], bad_needed=True)
         if lacking:
             return unknown(check, "TooFewSamples", f"{condition} holds, but {lacking}.", **evidence)
+    if not facts.firing:
+        # Somebody may have silenced it: nothing is done by itself about what nobody is alerted of any more.
+        text = f"{condition} holds, but every alert has ended, vanished or been silenced"
+        return unknown(check, "NoAlertFires", f"{text}: {_said(facts)}.", **evidence)
     return passed(check, "ConditionTrue", f"{condition} holds: {_said(facts)}.", **evidence)
 
 
@@ -293,11 +297,20 @@ def overridable(verdict: Verdict) -> bool:
 
 
 def find_onset(facts: Facts) -> datetime | None:
-    """When the leading condition became true at short range since the current revision began to serve."""
+    """When the trouble of now began at short range, since the current revision began to serve.
+
+    What was over for a clean gap is another trouble: a hiccup right after a rollout puts nothing down to it
+    that begins hours later.
+    """
     began = facts.bad_from
     if began is None:
         return None
-    return min((at for at, truth in _truths(facts).items() if truth and at >= began), default=None)
+    onset = None
+    for at in sorted((at for at, truth in _truths(facts).items() if truth and at >= began), reverse=True):
+        if onset is not None and onset - at > facts.file.rollback.clean_gap:
+            break
+        onset = at
+    return onset
 
 
 def _truths(facts: Facts) -> dict[datetime, bool | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,14 @@ import pytest
 import yaml
 
 from responder.app import App, running
+from responder.incidents.model import AlertEntry
 from responder.rules.load import load_rules
 from responder.sandbox.api.request_log import RequestRecord
 from responder.sandbox.api.store import Event
 from responder.sandbox.inboxes.pagerduty import PagedAlert
 from responder.sandbox.inboxes.slack_clicks import ClickResult, SlackUser, buttons
 from responder.sandbox.inboxes.slack_messages import Message
+from responder.sandbox.outage import Outage
 from responder.sandbox.virtual_time import LoopClock
 from responder.sandbox.world import (
     ERROR_RATE,
@@ -173,6 +176,36 @@ class Stage:
         if paused:
             deployment["spec"]["paused"] = True
         self.world.cluster.store.update(DEPLOYMENTS, deployment, manager="kubectl")
+
+    def scale(self, replicas: int) -> None:
+        """Set the Deployment's replicas."""
+        deployment = self.world.deployment()
+        deployment["spec"]["replicas"] = replicas
+        self.world.cluster.store.update(DEPLOYMENTS, deployment, manager="kubectl")
+
+    def silence(self) -> None:
+        """Silence every alert of the workload, for a day."""
+        now = self.world.clock.now()
+        body = {
+            "matchers": [{"name": "deployment", "value": self.world.name, "isRegex": False, "isEqual": True}],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + timedelta(days=1)).isoformat(),
+            "createdBy": "oncall",
+            "comment": "known",
+        }
+        for alertmanager in self.world.alertmanagers:
+            alertmanager.silences.add(json.dumps(body).encode(), now)
+
+    def answering(self, answers: bool) -> None:
+        """Whether Prometheus answers questions; it goes on to evaluate rules and to send alerts."""
+        assert self.world.prometheus is not None
+        self.world.prometheus.outage = Outage.NONE if answers else Outage.UNAVAILABLE
+
+    def fires(self, fingerprint: str, sequence: int = 1) -> bool:
+        """Whether the incident holds the alert as firing."""
+        incident = self.incident(sequence)
+        entry = {} if incident is None else incident["spec"]["alerts"].get(fingerprint, {})
+        return bool(entry) and AlertEntry.model_validate(entry).firing
 
     def degrade(self, version: str, *, error_rate: float = 0.0, latency_p95: str = "120ms") -> None:
         """Let the running pods of a version behave so from now on, without a release."""

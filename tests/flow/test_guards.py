@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from responder.sandbox.api.faults import Delay, FaultRule
-from responder.sandbox.outage import Outage
 from responder.sandbox.world import HOME
 from responder.workloads.views import FREEZE
 from tests.flow.harness import LEAVE, NAMESPACES, QUICK, ROLL_BACK, SHORT, Stage, stage
@@ -35,19 +34,17 @@ async def refused(here: Stage, *doubts: str, offers: list[str], sequence: int = 
 def test_what_prometheus_cannot_tell_holds_and_then_becomes_automatic(tmp_path: Path) -> None:
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
-            assert here.world.prometheus is not None
             await here.rest(WARM_UP)
             here.world.release("v2", error_rate=0.3)
             await here.rest(timedelta(seconds=30))
-            # It goes on to evaluate rules and to send alerts; only questions are not answered.
-            here.world.prometheus.outage = Outage.UNAVAILABLE
+            here.answering(False)
             await here.reason("PrometheusUnavailable", 3 * MINUTE)
             await here.rest(timedelta(seconds=40))
             assert here.status()["phase"] == "Open"
             assert here.offers() == [ROLL_BACK, LEAVE]
             here.world.traffic.requests_per_second = 0.7
             await here.rest(3 * MINUTE)
-            here.world.prometheus.outage = Outage.NONE
+            here.answering(True)
             await here.reason("TooFewSamples", MINUTE)
             page = here.page()
             assert page is not None
