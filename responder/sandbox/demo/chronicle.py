@@ -146,6 +146,8 @@ def _incident(act: Act) -> Iterator[Happening]:
     decided = "RollBack" if act.stage.story.undone else "Tell"
     for entry in act.witness.status.get("timeline", ()):
         event = entry["event"]
+        if event == "Undo":  # told by the API server itself
+            continue
         step = Step.DECIDED if event == decided else _STEP_BY_EVENT.get(event)
         text = f"{event}: {entry['message']}"
         yield Happening(datetime.fromisoformat(entry["at"]), Source.INCIDENT, text, step)

@@ -55,10 +55,10 @@ def came_to_its_end(evidence: Evidence) -> Finding:
 
 def fault_reached_clients(evidence: Evidence) -> Finding:
     """The release really was bad for somebody, or the story would prove nothing."""
-    bad = evidence.served[BAD]
-    met = bad.errors if evidence.story.error_rate else bad.requests
-    what = "failed" if evidence.story.error_rate else "were slow"
-    return Finding("the fault reached clients", met > 0, f"{met} of {bad.requests} answers of {BAD} {what}")
+    check, bad = "the fault reached clients", evidence.served[BAD]
+    if evidence.story.error_rate:
+        return Finding(check, bad.errors > 0, f"{bad.errors} of {bad.requests} answers of {BAD} were errors")
+    return Finding(check, bad.requests > 0, f"{BAD} answered {bad.requests} requests")
 
 
 def undone_once(evidence: Evidence) -> Finding:

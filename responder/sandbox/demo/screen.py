@@ -54,7 +54,7 @@ def draw(view: View, width: int, height: int) -> RenderableType:
         Layout(name="below"),
     )
     rows = height - _HEADER_HEIGHT - traffic_rows - 3 - metric_rows - 2 - 2
-    right = max(28, min(52, width * 36 // 100))
+    right = max(26, min(52, width * 36 // 100 - 4))
     layout["below"].split_row(
         Layout(_timeline(view, rows)),
         Layout(_checks(view, rows), size=right),
@@ -188,7 +188,7 @@ def seconds_since(released_at: datetime | None, happening: Happening) -> float:
 
 def _checks(view: View, rows: int) -> Panel:
     if not view.guards:
-        waiting = Text("judged when an alert fires", "dim")
+        waiting = Text("judged at an alert", "dim")
         return Panel(waiting, title="guards", title_align="left", border_style="dim")
     lines = [_verdict(each) for each in view.guards]
     proofs = [_verdict(each) for each in view.proofs]

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import yaml
 
@@ -52,6 +53,23 @@ _NOT_INHERITED = ("RESPONDER_", "KUBECONFIG", "POD_NAMESPACE")
 _POD_NETWORKS = range(16, 200)
 
 
+class Responder(Protocol):
+    """The responder under judgement, as far as the demo knows it."""
+
+    @property
+    def log(self) -> Path:
+        """The file it logs to."""
+        ...
+
+    def check(self) -> None:
+        """Raise ProcessError when it has ended."""
+        ...
+
+    def tail(self) -> str:
+        """The end of its log."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """Everything a story happens on."""
@@ -61,7 +79,7 @@ class Stage:
     folder: Path
     file: RuleFile
     world: World
-    responder: Child
+    responder: Responder
 
     @property
     def rule(self) -> Rule:
@@ -82,21 +100,25 @@ async def start_stage(story: Story, source: AlertSource, folder: Path, clock: Cl
     """
     _empty(folder)
     file = write_demo_rules(folder / "rules")
-    plan = Plan(
-        file,
-        scrape_interval_seconds=_SCRAPE_INTERVAL.total_seconds(),
-        built_in_alerts=not source.real,
-        group_interval=_GROUP_INTERVAL,
-        readiness_probe=(1, 3),
-    )
+    plan = make_plan(file)
     if source.real:
-        plan = replace(plan, pod_network=_pick_pod_network())
+        plan = replace(plan, built_in_alerts=False, pod_network=_pick_pod_network())
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(start_world(clock, plan, free_port()))
         if source.real:
             await stack.enter_async_context(_real_alerts(world, folder))
         child = await stack.enter_async_context(_responder(world, folder))
         yield Stage(story, source, folder, file, world, child)
+
+
+def make_plan(file: RuleFile) -> Plan:
+    """The world of every story, with the built-in Prometheus and Alertmanager."""
+    return Plan(
+        file,
+        scrape_interval_seconds=_SCRAPE_INTERVAL.total_seconds(),
+        group_interval=_GROUP_INTERVAL,
+        readiness_probe=(1, 3),
+    )
 
 
 def _empty(folder: Path) -> None:
@@ -207,9 +229,14 @@ def _serve_command(world: World, kubeconfig: Path, rules: Path) -> Sequence[str]
 
 
 def _environment(world: World) -> dict[str, str]:
-    """This process's variables without another responder's, and the secrets, which no command line shows."""
+    """This process's variables without another responder's, and this one's."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}
-    return inherited | {
+    return inherited | responder_variables(world)
+
+
+def responder_variables(world: World) -> dict[str, str]:
+    """What the responder is told by variables: secrets, which no command line shows, and short intervals."""
+    return {
         "RESPONDER_WEBHOOK_TOKEN": WEBHOOK_TOKEN,
         "RESPONDER_SLACK_BOT_TOKEN": world.slack.token,
         "RESPONDER_SLACK_SIGNING_SECRET": SIGNING_SECRET,

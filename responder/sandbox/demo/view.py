@@ -19,7 +19,8 @@ from responder.sandbox.oracle import Tally
 from responder.sandbox.traffic.pods import PODS
 
 SLOT = timedelta(seconds=1)
-# As much as the widest screen shows.
+# So much of the time before the release is shown, and never more in all than any screen has room for.
+_BEFORE = timedelta(seconds=15)
 _LOOK_BACK = timedelta(minutes=3)
 
 
@@ -99,13 +100,14 @@ def take_view(act: Act, number: int, of: int) -> View:
 
 def _slots(act: Act, now: datetime) -> tuple[Slot, ...]:
     uids = {replica_set_uid(act.stage.world, version): version for version in (GOOD, BAD)}
+    since = max(now - _LOOK_BACK, (act.released_at or now) - _BEFORE)
     return tuple(
         Slot(
             slot.at,
             {uids[uid]: tally for uid, tally in slot.revisions.items() if uid in uids},
             slot.refused,
         )
-        for slot in act.stage.world.oracle.timeline(SLOT, since=now - _LOOK_BACK)
+        for slot in act.stage.world.oracle.timeline(SLOT, since=since)
     )
 
 
