@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from responder.alerts.model import Alert, AlertGroup
-from responder.clients.kubernetes import AlreadyExists, Invalid, NotFound
+from responder.clients.kubernetes import AlreadyExists, Invalid, NotFound, TooLarge
 from responder.clock import Clock
 from responder.errors import Temporary
-from responder.incidents.model import AlertEntry, Incident
+from responder.incidents.model import MAX_ALERTS, AlertEntry, Incident
 from responder.incidents.phases import Phase
 from responder.incidents.record import Held, WorkloadRecordSpec, is_new_instance
 from responder.incidents.store import IncidentStore
@@ -33,7 +33,8 @@ UNATTRIBUTED = "Unattributed"
 _ATTEMPTS = 6
 # Deliveries under way at once; one beyond is answered 503 and comes again.
 _MOST_DELIVERIES = 64
-_MOST_LABELS = 64
+# More than any sane alert has: rules are matched on what is kept.
+_MOST_LABELS = 256
 _MOST_TEXT = 1024
 
 
@@ -117,11 +118,9 @@ class Intake:
         async with self._locks[key]:
             try:
                 return await self._write(key, alerts)
-            except Invalid as error:
-                # The incident is full: the alert is one of many of an incident that people know of.
+            except (Invalid, TooLarge) as error:
                 log.warning("incident_full", workload=str(key), alerts=len(alerts), error=str(error))
-                refused = tuple(RefusedAlert(alert.fingerprint, "IncidentFull") for alert in alerts)
-                return Receipt(accepted=0, held=0, refused=refused)
+                return await self._write_what_fits(key, alerts)
             except NotFound as error:
                 # A rule may name a namespace that is gone: then nobody but a person can tell what to do.
                 if error.resource_missing or key.kind == UNATTRIBUTED:
@@ -161,6 +160,33 @@ class Intake:
             raise IntakeUnavailable(f"The incidents of {key} kept changing while alerts were written.")
         await self._note(key, held, record)
         return Receipt(accepted=len(alerts), held=len(held))
+
+    async def _write_what_fits(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
+        """Write to an incident without room for all: what it knows already, and more up to its limit."""
+        known = await self._fetch_known(key)
+        room = max(0, MAX_ALERTS - len(known))
+        refused = [alert for alert in alerts if alert.fingerprint not in known][room:]
+        receipt = Receipt(accepted=0, held=0)
+        fitting = [alert for alert in alerts if alert not in refused]
+        if not refused:
+            refused = alerts  # few enough, and yet not taken: too large
+        elif fitting:
+            try:
+                receipt = await self._write(key, fitting)
+            except (Invalid, TooLarge):
+                refused = alerts
+        return replace(
+            receipt, refused=tuple(RefusedAlert(alert.fingerprint, "IncidentFull") for alert in refused)
+        )
+
+    async def _fetch_known(self, key: WorkloadKey) -> frozenset[str]:
+        """The alerts of the workload's open incident."""
+        record = (await self._store.ensure_record(key)).spec
+        try:
+            incident = await self._store.get(key.namespace, key.incident_name(record.next_sequence))
+        except NotFound:
+            return frozenset()
+        return frozenset() if incident.phase is Phase.CLOSED else frozenset(incident.spec.alerts)
 
     async def _open(self, key: WorkloadKey, sequence: int, alerts: list[Alert]) -> Incident | None:
         """Open the incident of that number, or write to the one that is there; None when it has gone."""

@@ -61,6 +61,8 @@ class AlertmanagerWebhook:
         self._metrics.step_seconds.labels("intake").observe(asyncio.get_running_loop().time() - started)
         if group.truncated_alerts:
             await self._tell_of_truncation(group, peer=request.remote or "unknown")
+        if receipt.refused:
+            await self._tell_of_refused(receipt, peer=request.remote or "unknown")
         return self._acknowledge(group, receipt)
 
     def _authenticate(self, request: web.Request) -> None:
@@ -117,6 +119,14 @@ class AlertmanagerWebhook:
         )
         log.warning("webhook_truncated", count=group.truncated_alerts, receiver=group.receiver, peer=peer)
         await self._tell("Truncated", message, peer)
+
+    async def _tell_of_refused(self, receipt: Receipt, *, peer: str) -> None:
+        """Alertmanager hears 200 for the delivery and does not send again what was refused of it."""
+        for reason in sorted({alert.reason for alert in receipt.refused}):
+            names = [alert.fingerprint for alert in receipt.refused if alert.reason == reason]
+            message = f"{len(names)} alerts of a delivery were not written down, the first: {names[0][:100]}"
+            log.warning("alerts_refused", reason=reason, count=len(names), peer=peer)
+            await self._tell(reason, message, peer)
 
     async def _tell(self, reason: str, message: str, peer: str) -> None:
         try:
