@@ -1,0 +1,188 @@
+"""Each guard: when it passes, fails and can't tell, one fact changed at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from responder.rules.facts import Freeze
+from responder.rules.guards import GUARDS, find_onset, overridable
+from responder.verdicts import Result, Verdict
+from responder.workloads.ledger import LeftAlone, RollbackDone
+from responder.workloads.target import Target
+from responder.workloads.views import ReplicaSet
+from tests.unit.rules.build import (
+    HOUR,
+    MINUTE,
+    NOW,
+    V1_FROM,
+    V2_FROM,
+    facts,
+    file,
+    history,
+    ledger,
+    measured,
+    measurements,
+    replicaset,
+    series,
+    serving,
+)
+
+P, F, U = Result.PASSED, Result.FAILED, Result.UNKNOWN
+GOOD = measured(0.2)
+
+
+def done(to: str, *, ago: Any = 10 * MINUTE, automatic: bool = True) -> RollbackDone:
+    return RollbackDone(
+        incident="i-1",
+        from_uid="uid-v0",
+        to_uid=f"uid-{to}",
+        at=NOW - ago,
+        automatic=automatic,
+        by="somebody",
+    )
+
+
+def left(version: str, until: Any) -> LeftAlone:
+    return LeftAlone(uid=f"uid-{version}", until=until, by="slack:U0ONCALL")
+
+
+def errors(value: float | None, **counts: Any) -> dict[str, Any]:
+    return {"measurements": measurements(measured(value, **counts), GOOD)}
+
+
+def before(value: float | None, **counts: Any) -> dict[str, Any]:
+    """Asked of the metric, as the ledger never saw v1 healthy."""
+    return {
+        "ledger": ledger(serving("v1", V1_FROM, V2_FROM), serving("v2", V2_FROM)),
+        "before": measurements(measured(value, at=V2_FROM, **counts), GOOD),
+    }
+
+
+def error_series(**changes: Any) -> dict[str, Any]:
+    return {"series": {"error_rate": series(0.0, **changes), "latency_p95": series(0.2, None)}}
+
+
+TERMINATING = {"deletionTimestamp": NOW.isoformat()}
+PLAIN = history()
+REUSED = ReplicaSet(
+    replicaset("v2", 3, V2_FROM, annotations={"deployment.kubernetes.io/revision-history": "2"})
+)
+UNSEEN = {"bad": REUSED, "ledger": ledger(serving("v1", V1_FROM), serving("v2", None))}
+V1 = PLAIN.by_uid("uid-v1")
+assert V1 is not None
+
+CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
+    ("WorkloadExists", P, "WorkloadFound", {}),
+    ("WorkloadExists", F, "WorkloadNotFound", {"history": None, "bad": None, "target": None}),
+    (
+        "WorkloadExists",
+        F,
+        "WorkloadTerminating",
+        {"history": replace(PLAIN, deployment=replace(PLAIN.deployment, raw={"metadata": TERMINATING}))},
+    ),
+    ("WorkloadExists", U, "TemplateNotObserved", {"bad": None, "target": None}),
+    ("TargetExists", P, "TargetFound", {}),
+    ("TargetExists", F, "NoPreviousRevision", {"target": None}),
+    ("TargetExists", U, "HistoryUncertain", {"target": Target(V1, certain=False)}),
+    ("TargetExists", U, "CurrentRevisionUnknown", {"bad": None}),
+    ("NotPaused", P, "NotPaused", {}),
+    ("NotPaused", F, "Paused", {"history": history(paused=True)}),
+    ("NotProtected", P, "NotProtected", {}),
+    ("NotProtected", F, "Protected", {"protected": "Nothing there is rolled back."}),
+    ("StillTrue", P, "ConditionTrue", {}),
+    ("StillTrue", F, "ConditionFalse", errors(0.01)),
+    ("StillTrue", U, "NoData", errors(None)),
+    ("StillTrue", U, "NoData", errors(float("nan"))),
+    ("StillTrue", U, "PrometheusUnavailable", {**errors(None), "trouble": "It answered 503."}),
+    ("StillTrue", U, "TooFewSamples", errors(0.05, samples=299)),
+    ("StillTrue", U, "TooFewSamples", errors(0.05, samples=None)),
+    ("StillTrue", P, "ConditionTrue", errors(0.05, samples=300, bad=5)),
+    ("StillTrue", U, "TooFewSamples", errors(0.05, bad=4)),
+    ("StillTrue", U, "NoAlertFires", {"firing": ()}),
+    ("InsideRollbackWindow", P, "InsideRollbackWindow", {}),
+    ("InsideRollbackWindow", F, "OutsideRollbackWindow", {"file": file(window=15 * MINUTE)}),
+    ("InsideRollbackWindow", P, "InsideRollbackWindow", {"file": file(window=16 * MINUTE)}),
+    ("InsideRollbackWindow", F, "RevisionNeverServed", {"ledger": ledger(serving("v1", V1_FROM))}),
+    ("InsideRollbackWindow", U, "BeginningUnknown", UNSEEN),
+    ("CausedByRollout", P, "OnsetAfterRollout", {}),
+    ("CausedByRollout", F, "OnsetBeforeRollout", error_series(onset=V2_FROM - MINUTE)),
+    ("CausedByRollout", F, "OnsetTooLate", {"file": file(caused_within=MINUTE / 2)}),
+    ("CausedByRollout", U, "OnsetNotFound", error_series(onset=None)),
+    ("CausedByRollout", U, "NoDataBeforeRollout", {"series": {}}),
+    ("CausedByRollout", U, "BeginningUnknown", UNSEEN),
+    (
+        "CausedByRollout",
+        F,
+        "AnotherRevisionServed",
+        {"ledger": ledger(serving("v2", V2_FROM), serving("v1", V2_FROM + MINUTE / 2))},
+    ),
+    ("TargetWasGood", P, "TargetSeenHealthy", {}),
+    ("TargetWasGood", U, "TargetUnknown", {"target": None}),
+    ("TargetWasGood", P, "TargetWasGood", before(0.001)),
+    ("TargetWasGood", P, "TargetWasGood", before(0.001, bad=0)),
+    ("TargetWasGood", F, "TargetWasBad", before(0.02)),
+    ("TargetWasGood", U, "TargetHealthUnknown", before(None)),
+    ("TargetWasGood", U, "TargetTooFewSamples", before(0.001, samples=10)),
+    (
+        "TargetWasGood",
+        F,
+        "TargetWasBad",
+        {  # It was healthy once, but not until the rollout.
+            **before(0.02),
+            "ledger": ledger(
+                serving("v1", V1_FROM, V2_FROM, healthy_until=V2_FROM - 11 * MINUTE), serving("v2", V2_FROM)
+            ),
+        },
+    ),
+    ("NotAgain", P, "FirstInCooldown", {}),
+    ("NotAgain", F, "CooldownActive", {"ledger": ledger(rollbacks=(done("v1"),))}),
+    ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(rollbacks=(done("v1", ago=HOUR),))}),
+    ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(rollbacks=(done("v1", automatic=False),))}),
+    ("NotAgain", F, "UndoOfUndo", {"ledger": ledger(rollbacks=(done("v2", ago=5 * HOUR),))}),
+    ("NotAgain", F, "LeftAlone", {"ledger": ledger(left_alone=(left("v2", NOW + MINUTE),))}),
+    ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(left_alone=(left("v2", NOW),))}),
+    ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(left_alone=(left("v1", NOW + MINUTE),))}),
+    ("NotFrozen", P, "NotFrozen", {}),
+    ("NotFrozen", F, "Frozen", {"freezes": (Freeze("everything", ""),)}),
+]
+
+
+def verdict_of(check: str, changes: dict[str, Any]) -> Verdict:
+    verdicts = {verdict.check: verdict for verdict in (guard(facts(**changes)) for guard in GUARDS)}
+    return verdicts[check]
+
+
+@pytest.mark.parametrize(("check", "result", "reason", "changes"), CASES)
+def test_guard(check: str, result: Result, reason: str, changes: dict[str, Any]) -> None:
+    verdict = verdict_of(check, changes)
+    assert (verdict.result, verdict.reason) == (result, reason), verdict.message
+    assert verdict.message.endswith(".")
+
+
+def test_every_guard_is_seen_to_pass_and_not_to_pass() -> None:
+    passing = {check for check, result, _, _ in CASES if result is P}
+    failing = {check for check, result, _, _ in CASES if result is not P}
+    assert passing == failing == {guard(facts()).check for guard in GUARDS}
+
+
+def test_a_person_may_overrule_all_but_what_makes_no_sense() -> None:
+    never = {"WorkloadExists", "NotPaused", "NotProtected"}
+    for check, _, reason, changes in CASES:
+        verdict = verdict_of(check, changes)
+        if verdict.passed:
+            continue
+        expected = reason == "HistoryUncertain" if check == "TargetExists" else check not in never
+        assert overridable(verdict) is expected, verdict
+
+
+def test_the_onset_is_that_of_the_present_trouble() -> None:
+    values = dict(series(0.0, NOW - 2 * MINUTE))
+    values[V2_FROM + MINUTE] = 0.5
+    hiccup = facts(series={"error_rate": values})
+    assert find_onset(replace(hiccup, file=file(clean_gap=5 * MINUTE))) == NOW - 2 * MINUTE
+    # What is nearer than a clean gap belongs together.
+    assert find_onset(replace(hiccup, file=file(clean_gap=13 * MINUTE))) == V2_FROM + MINUTE
+    assert find_onset(facts(**error_series(onset=None))) is None
