@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from responder.errors import ResponderError
+
+# What only the sandbox needs: see its extra in pyproject.toml.
+_SANDBOX_PACKAGES = ("jsonpatch", "jsonschema")
+
 
 def demo(
     story: Annotated[
@@ -18,6 +23,10 @@ def demo(
     ] = False,
 ) -> None:
     """Release bad versions and watch what happens. Exits 0 only if every story ended as it should."""
-    from responder.sandbox.demo.run import run_demo
-
+    try:
+        from responder.sandbox.demo.run import run_demo
+    except ModuleNotFoundError as error:
+        if error.name not in _SANDBOX_PACKAGES:
+            raise
+        raise ResponderError(f"the demo needs {error.name}: pip install 'responder[sandbox]'") from error
     raise typer.Exit(run_demo(tuple(story or ()), json_path=json, require_real=require_real))
