@@ -38,6 +38,11 @@ _REVIEWS = (
     (AUTHORIZATION, "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
     (AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview"),
 )
+# What is stored in another version than it is served in.
+_STORED_VERSIONS = {
+    "events.events.k8s.io": "/v1",
+    "customresourcedefinitions.apiextensions.k8s.io": "apiextensions.k8s.io/v1beta1",
+}
 # Subresources that stand in discovery besides /status and /scale: kind, verbs and the group of the kind.
 _MORE: dict[str, tuple[tuple[str, str, str], ...]] = {
     "pods": (("binding", "Binding", ""), ("eviction", "Eviction", "policy")),
@@ -127,13 +132,26 @@ def _entries(resource: Resource) -> Iterable[dict[str, Any]]:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
-    digest = hashlib.sha256(f"{resource.group}/{resource.version}/{resource.kind}".encode()).digest()[:8]
-    yield {**entry, "storageVersionHash": b64encode(digest).decode()}
+    yield {**entry, "storageVersionHash": _storage_version_hash(resource)}
     for name, kind, group, verbs in _subresources(resource):
         part = _entry(f"{resource.plural}/{name}", "", resource.namespaced, kind, verbs)
         if group:
             part = {**part, "group": group, "version": "v1"}
         yield part
+
+
+def _storage_version_hash(resource: Resource) -> str:
+    version = _STORED_VERSIONS.get(resource.key, f"{resource.group}/{resource.version}")
+    digest = hashlib.sha256(f"{version}/{resource.kind}".encode()).digest()[:8]
+    return b64encode(digest).decode()
+
+
+def _answered_kind(resource: Resource, group: str, kind: str) -> dict[str, str]:
+    """Return the kind that answers; of a built-in resource the real server leaves its own group out."""
+    if group:
+        return {"group": group, "version": "v1", "kind": kind}
+    own = (resource.group, resource.version) if resource.custom else ("", "")
+    return {"group": own[0], "version": own[1], "kind": kind}
 
 
 def _subresources(resource: Resource) -> Iterable[tuple[str, str, str, list[str]]]:
@@ -174,7 +192,7 @@ def _described(group: str, version: str, catalog: Catalog) -> list[dict[str, Any
             continue
         item: dict[str, Any] = {
             "resource": resource.plural,
-            "responseKind": {"group": group, "version": version, "kind": resource.kind},
+            "responseKind": _answered_kind(resource, "", resource.kind),
             "scope": "Namespaced" if resource.namespaced else "Cluster",
             "singularResource": resource.singular,
             "verbs": list(resource.verbs),
@@ -186,7 +204,7 @@ def _described(group: str, version: str, catalog: Catalog) -> list[dict[str, Any
         parts = [
             {
                 "subresource": name,
-                "responseKind": {"group": of, "version": "v1" if of else version, "kind": kind},
+                "responseKind": _answered_kind(resource, of, kind),
                 "verbs": verbs,
             }
             for name, kind, of, verbs in _subresources(resource)
@@ -194,7 +212,7 @@ def _described(group: str, version: str, catalog: Catalog) -> list[dict[str, Any
         described.append({**item, "subresources": parts} if parts else item)
     for owner, plural, kind in _REVIEWS:
         if owner == group:
-            answer = {"group": group, "version": version, "kind": kind}
+            answer = {"group": "", "version": "", "kind": kind}
             item = {"resource": plural, "responseKind": answer, "scope": "Cluster"}
             described.append({**item, "singularResource": kind.lower(), "verbs": ["create"]})
     return described

@@ -20,7 +20,11 @@ def copied(value: T) -> T:
 
 def _copied(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _copied(item) if isinstance(item, dict | list) else item for key, item in value.items()}
+        # Field sets are never changed in place, and there are many: copies share them.
+        return {
+            key: _copied(item) if isinstance(item, dict | list) and key != "fieldsV1" else item
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_copied(item) if isinstance(item, dict | list) else item for item in value]
     return value

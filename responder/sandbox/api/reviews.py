@@ -11,8 +11,10 @@ from typing import Any
 from responder.sandbox.api import status
 from responder.sandbox.api.access import Attributes, Authorizer
 from responder.sandbox.api.call import Call, Reply
+from responder.sandbox.api.managed_fields import record_manager
 from responder.sandbox.api.objects import Object, seconds_text
 from responder.sandbox.api.status import ApiError
+from responder.sandbox.api.structure import Structure
 
 AUTHORIZATION = "authorization.k8s.io"
 AUTHENTICATION = "authentication.k8s.io"
@@ -59,7 +61,9 @@ def _review_access(call: Call, body: Object, authorizer: Authorizer) -> Reply:
     outcome: dict[str, Any] = {"allowed": allowed}
     if reason:
         outcome["reason"] = reason
-    return Reply(201, _envelope("SelfSubjectAccessReview", AUTHORIZATION, spec=spec, status=outcome))
+    answer = _envelope("SelfSubjectAccessReview", AUTHORIZATION, spec=spec)
+    record_manager(answer, None, Structure(), call.manager, f"{AUTHORIZATION}/v1", seconds_text(call.at))
+    return Reply(201, {**answer, "status": outcome})
 
 
 def _review_rules(call: Call, body: Object, authorizer: Authorizer) -> Reply:

@@ -31,7 +31,7 @@ from responder.sandbox.api.deletion import (
 from responder.sandbox.api.garbage import GarbageCollector
 from responder.sandbox.api.history import Event, EventType, History
 from responder.sandbox.api.kinds import BuiltInKind, Kind
-from responder.sandbox.api.managed_fields import record_manager
+from responder.sandbox.api.managed_fields import Entries, record_manager
 from responder.sandbox.api.objects import (
     Object,
     copied,
@@ -43,6 +43,7 @@ from responder.sandbox.api.objects import (
 )
 from responder.sandbox.api.resources import Catalog, Resource
 from responder.sandbox.api.status import ApiError, Cause
+from responder.sandbox.api.structure import Structure
 
 __all__ = ["ApiError", "Event", "Object", "Resource", "Store"]
 
@@ -136,8 +137,23 @@ class Store:
         """Return the rules by which objects of resource are written."""
         return self._kinds[resource.storage_key]
 
-    def create(self, key: str, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
+    def structure(self, resource: Resource) -> Structure:
+        """Return how the objects of resource are merged and owned."""
+        kind = self.kind(resource)
+        return Structure(kind.schema) if isinstance(kind, CustomKind) else Structure()
+
+    def create(
+        self,
+        key: str,
+        obj: Object,
+        *,
+        manager: str,
+        managed_fields: Entries | None = None,
+        dry_run: bool = False,
+    ) -> Object:
         """Write a new object and return it as stored.
+
+        managed_fields: who owns what, where that is not all manager's (after an apply).
 
         Raises ApiError: 404 without its namespace, 409 when the name is taken, 422 when it is invalid.
         """
@@ -161,18 +177,30 @@ class Store:
         meta["creationTimestamp"] = self._now()
         if resource.has_generation or resource.custom:
             meta["generation"] = 1
-        record_manager(new, None, manager, resource.api_version, self._now())
+        if managed_fields is None:
+            structure = self.structure(resource)
+            record_manager(new, None, structure, manager, resource.api_version, self._now())
+        else:
+            meta["managedFields"] = managed_fields
         if not dry_run:
             self._commit("ADDED", resource, new, None)
         return copied(new)
 
     def update(
-        self, key: str, obj: Object, *, manager: str, subresource: str = "", dry_run: bool = False
+        self,
+        key: str,
+        obj: Object,
+        *,
+        manager: str,
+        subresource: str = "",
+        managed_fields: Entries | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """Write an existing object (or only its status, with subresource "status") and return it as stored.
 
         A resourceVersion in obj is a lock: ApiError 409 when another write came first. A write that changes
-        nothing keeps the version and tells nobody. Raises ApiError 404 and 422 as create does.
+        nothing keeps the version and tells nobody. managed_fields is as for create. Raises
+        ApiError 404 and 422 as create does.
         """
         resource, new = self.resource(key), copied(obj)
         old = self._stored(key).get((namespace_of(new), name_of(new)))
@@ -189,12 +217,16 @@ class Store:
         meta = new["metadata"]
         _tidy(meta)
         self._refuse_invalid(resource, new, kind.validate(new, old, subresource))
+        if managed_fields is not None:
+            meta["managedFields"] = managed_fields
         if new == old:
             return copied(old)
         # A Deployment's annotations count, but not where its controller writes them together with the status.
         if "generation" in kept and subresource != "status" and kind.raises_generation(new, old):
             meta["generation"] = kept["generation"] + 1
-        record_manager(new, old, manager, resource.api_version, self._now(), subresource)
+        if managed_fields is None:
+            structure = self.structure(resource)
+            record_manager(new, old, structure, manager, resource.api_version, self._now(), subresource)
         released = is_released(resource, new)
         answer = copied(new)
         if not dry_run:

@@ -15,15 +15,18 @@ from responder.sandbox.api import status
 from responder.sandbox.api.access import Tokens, service_account
 from responder.sandbox.api.bodies import parse_body
 from responder.sandbox.api.call import Call, Reply
+from responder.sandbox.api.managed_fields import record_manager
 from responder.sandbox.api.objects import Object, name_of, seconds_text
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.selectors import label_selector_of, selector_text
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Store
+from responder.sandbox.api.structure import Structure
 from responder.sandbox.api.verbs import Verbs, apply_patch, check_place
 
 _SCALE = Resource("autoscaling", "v1", "scale", "Scale", "scale")
 _TOKEN_SECONDS = 3600
+_TOKEN_VERSION = "authentication.k8s.io/v1"
 
 
 class Subresources:
@@ -110,10 +113,13 @@ class Subresources:
         self._tokens.users[token] = service_account(call.target.namespace, call.target.name)
         now = self._store.clock.now()
         meta = account["metadata"]
+        requested = {"metadata": {}, "spec": body.get("spec") or {}}
+        record_manager(requested, None, Structure(), call.manager, _TOKEN_VERSION, seconds_text(now), "token")
         answer: Object = {
             "kind": "TokenRequest",
-            "apiVersion": "authentication.k8s.io/v1",
+            "apiVersion": _TOKEN_VERSION,
             "metadata": {
+                **requested["metadata"],
                 "name": meta["name"],
                 "namespace": meta["namespace"],
                 "uid": meta["uid"],

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from responder.sandbox.api import status
-from responder.sandbox.api.apply import merge_applied, read_applied
+from responder.sandbox.api.apply import Applier, apply_new, apply_to, owned_part, read_applied
 from responder.sandbox.api.bodies import check_patched, decode_object, parse_patch
 from responder.sandbox.api.call import Call, Reply
 from responder.sandbox.api.lists import check_list_options, parse_selection, select_page
-from responder.sandbox.api.objects import Object, finalizers, name_of
+from responder.sandbox.api.managed_fields import Entries, entries_of, record_manager
+from responder.sandbox.api.objects import Object, finalizers, name_of, seconds_text
 from responder.sandbox.api.patches import (
     JSON_PATCH,
     MERGE_PATCH,
@@ -26,6 +27,8 @@ from responder.sandbox.api.patches import (
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import ApiError, bad_request, unsupported_value
 from responder.sandbox.api.store import Store
+from responder.sandbox.api.structure import Structure
+from responder.sandbox.api.target import is_true
 from responder.sandbox.api.validation import newer_event_causes
 from responder.sandbox.api.views import as_list, inside, outside
 
@@ -120,20 +123,48 @@ class Verbs:
         check_place(call, obj)
         return obj, warnings
 
-    def _store_new(self, call: Call, resource: Resource, obj: Object, warnings: tuple[str, ...]) -> Reply:
+    def _store_new(
+        self,
+        call: Call,
+        resource: Resource,
+        obj: Object,
+        warnings: tuple[str, ...],
+        managed_fields: Entries | None = None,
+    ) -> Reply:
         stored = self._store.create(
-            resource.storage_key, self._inside(resource, obj), manager=call.manager, dry_run=call.dry_run
-        )
-        return Reply(201, outside(resource, stored), (*warnings, *_finalizer_warnings(stored)))
-
-    def _write(self, call: Call, resource: Resource, obj: Object) -> Object:
-        return self._store.update(
             resource.storage_key,
             self._inside(resource, obj),
             manager=call.manager,
-            subresource=call.target.subresource,
+            managed_fields=managed_fields or self._managed_outside(call, resource, obj, None),
             dry_run=call.dry_run,
         )
+        return Reply(201, outside(resource, stored), (*warnings, *_finalizer_warnings(stored)))
+
+    def _write(
+        self, call: Call, resource: Resource, obj: Object, managed_fields: Entries | None = None
+    ) -> Object:
+        inner, old = self._inside(resource, obj), None
+        if resource.stored_as:
+            old = outside(resource, self.existing(call, resource))
+        return self._store.update(
+            resource.storage_key,
+            inner,
+            manager=call.manager,
+            subresource=call.target.subresource,
+            managed_fields=managed_fields or self._managed_outside(call, resource, obj, old),
+            dry_run=call.dry_run,
+        )
+
+    def _managed_outside(
+        self, call: Call, resource: Resource, obj: Object, old: Object | None
+    ) -> Entries | None:
+        """Return who owns an object that is stored under another group: owned are the names written here."""
+        if not resource.stored_as:
+            return None
+        named = {**obj, "metadata": dict(obj["metadata"])}
+        now = seconds_text(self._store.clock.now())
+        record_manager(named, old, Structure(), call.manager, resource.api_version, now)
+        return entries_of(named)
 
     def _inside(self, resource: Resource, obj: Object) -> Object:
         if resource.stored_as:
@@ -142,14 +173,21 @@ class Verbs:
                 raise status.invalid(self._store.resource(resource.stored_as), name_of(obj), causes)
         return inside(resource, obj)
 
-    def _store_patched(self, call: Call, resource: Resource, current: Object, patched: Object) -> Reply:
+    def _store_patched(
+        self,
+        call: Call,
+        resource: Resource,
+        current: Object,
+        patched: Object,
+        managed_fields: Entries | None = None,
+    ) -> Reply:
         warnings = check_patched(call, resource, self._store.kind(resource), patched)
         check_place(call, patched)
         uid = patched["metadata"].get("uid")
         if uid != current["metadata"]["uid"]:
             cause = status.invalid_value("metadata.uid", uid, "field is immutable")
             raise status.invalid(resource, call.target.name, [cause])
-        stored = self._write(call, resource, patched)
+        stored = self._write(call, resource, patched, managed_fields)
         added = set(finalizers(stored)) - set(finalizers(current))
         odd = _finalizer_warnings(stored) if added else ()
         return Reply(200, outside(resource, stored), (*warnings, *odd))
@@ -157,13 +195,24 @@ class Verbs:
     def _apply(self, call: Call, resource: Resource) -> Reply:
         applied = read_applied(call, resource, parse_patch(call))
         check_place(call, applied)
+        structure = self._store.structure(resource)
+        owned = owned_part(resource, applied, call.target.subresource)
+        applier = Applier(
+            manager=call.manager,
+            api_version=resource.api_version,
+            subresource=call.target.subresource,
+            force=is_true(call.query.get("force")),
+            at=seconds_text(self._store.clock.now()),
+        )
         found = self._store.get(resource.storage_key, call.target.namespace, call.target.name)
         if found is None:
             if call.target.subresource:
                 raise status.not_found(resource, call.target.name)
-            return self._store_new(call, resource, applied, ())
+            warnings = check_patched(call, resource, self._store.kind(resource), applied)
+            return self._store_new(call, resource, applied, warnings, apply_new(structure, owned, applier))
         current = outside(resource, found)
-        return self._store_patched(call, resource, current, merge_applied(current, applied))
+        merged, managed_fields = apply_to(structure, current, applied, owned, applier)
+        return self._store_patched(call, resource, current, merged, managed_fields)
 
     def _delete_one(self, resource: Resource, obj: Object, options: Mapping[str, Any]) -> Object:
         preconditions = options.get("preconditions") or {}
