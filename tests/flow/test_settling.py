@@ -62,18 +62,19 @@ def test_an_undo_is_not_undone(tmp_path: Path) -> None:
 
 def test_pods_that_come_back_are_no_rollout(tmp_path: Path) -> None:
     async def story() -> None:
-        shorter = {"rollback": {"window": "5m", "caused_within": "5m", "clean_gap": "1m"}}
+        shorter = {"rollback": {"window": "5m", "caused_within": "5m"}}
         async with stage(tmp_path, SHORT, shorter, **QUICK) as here:
             await here.rest(MINUTE)
             here.world.release("v2")
             await here.rest(5 * MINUTE)
             here.scale(0)
-            await here.rest(MINUTE)
+            await here.rest(timedelta(seconds=20))
             here.scale(4)
-            await here.rest(2 * MINUTE)
-            # The third period of v2, by now; it was released too long ago to be to blame.
+            await here.rest(timedelta(seconds=40))
+            # v2 began to serve a moment ago, again; it was released too long ago to be to blame.
             here.degrade("v2", error_rate=0.05)
-            await here.phase("AwaitingDecision", 4 * MINUTE)
+            await here.until(lambda: here.status().get("verdicts"), 2 * MINUTE, "a judgement")
+            assert len(here.record()["spec"]["servings"]) == 3
             assert "InsideRollbackWindow/OutsideRollbackWindow" in here.doubts()
             await here.rest(timedelta(seconds=30))
             assert here.writes() == []
@@ -86,8 +87,11 @@ def test_a_hiccup_at_the_rollout_does_not_date_what_begins_later(tmp_path: Path)
         shorter = {"rollback": {"caused_within": "4m", "clean_gap": "1m"}}
         async with stage(tmp_path, SHORT, shorter, **QUICK) as here:
             await here.rest(3 * MINUTE)
-            here.world.release("v2", error_rate=0.05)
+            here.world.release("v2")
             await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
+            # Long enough for the short range, too short for the alert.
+            here.degrade("v2", error_rate=0.025)
+            await here.rest(timedelta(seconds=20))
             here.degrade("v2", error_rate=0.0)
             await here.rest(6 * MINUTE)
             assert here.incidents() == [], here.summary()
