@@ -21,6 +21,7 @@ def test_the_next_bad_release_asks_and_goes_back_to_the_good_one(tmp_path: Path)
             await here.phase("AwaitingDecision", timedelta(minutes=5), sequence=2)
             first, second = here.status(1), here.status(2)
             assert (first["phase"], first["outcome"]) == ("Closed", "RolledBack")
+            assert here.at("closedAt") < here.at("settleUntil"), "no echo: the time for those was not over"
             assert "NotAgain/CooldownActive" in here.doubts(2)
             assert second["bad"]["uid"] == here.rs_uid("v3")
             assert second["target"]["uid"] == here.rs_uid("v1")

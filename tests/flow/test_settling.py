@@ -27,6 +27,7 @@ def test_the_same_bad_version_delivered_again(tmp_path: Path) -> None:
             here.world.release("v2", error_rate=0.05)
             await here.phase("AwaitingDecision", 4 * MINUTE, sequence=2)
             assert here.status(1)["phase"] == "Closed"
+            assert here.at("closedAt") < here.at("settleUntil"), "no echo: the time for those was not over"
             assert here.status(2)["bad"]["uid"] == here.rs_uid("v2")
             assert here.status(2)["target"]["uid"] == here.rs_uid("v1")
             assert "NotAgain/CooldownActive" in here.doubts(2)

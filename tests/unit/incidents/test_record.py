@@ -1,0 +1,61 @@
+"""Which alert instances an incident has to be opened for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from responder.alerts.model import Alert
+from responder.incidents.model import AlertEntry
+from responder.incidents.record import Held, hold, is_new_instance
+
+AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def minute(n: int | None) -> datetime | None:
+    return None if n is None else AT + timedelta(minutes=n)
+
+
+def alert(starts: int, ends: int | None = None) -> Alert:
+    return Alert("f1", {"alertname": "A"}, {}, AT + timedelta(minutes=starts), minute(ends), "")
+
+
+def held(starts: int, ends: int | None = None) -> Held:
+    starts_at = AT + timedelta(minutes=starts)
+    return Held(starts_at=starts_at, ends_at=minute(ends), incident="i-1", last_seen_at=AT)
+
+
+@pytest.mark.parametrize(
+    ("delivered", "known", "new"),
+    [
+        (alert(0), None, True),
+        (alert(0, 5), None, False),
+        # Repeated, or from another Prometheus or after a restart of it, with another start.
+        (alert(0), held(0), False),
+        (alert(1), held(0), False),
+        (alert(-1), held(0), False),
+        # Ended since, and then it began anew.
+        (alert(6), held(0, 5), True),
+        (alert(0), held(0, 5), False),
+        (alert(5), held(0, 5), False),
+        # The held one began after the end that was seen: that end is an earlier instance's.
+        (alert(6), held(6, 5), False),
+        (alert(7), held(6, 5), False),
+        (alert(6, 8), held(0, 5), False),
+    ],
+)
+def test_new_instance(delivered: Alert, known: Held | None, new: bool) -> None:
+    assert is_new_instance(delivered, known) is new
+
+
+def test_what_an_incident_took_is_held_as_it_was() -> None:
+    labels = {"alertname": "A"}
+    entries = {
+        "f1": AlertEntry(labels=labels, starts_at=AT),
+        "f2": AlertEntry(labels=labels, starts_at=AT, ends_at=AT + timedelta(minutes=3)),
+    }
+    kept = hold(entries, "i-7", AT + timedelta(hours=1))
+    assert {key: entry.firing for key, entry in kept.items()} == {"f1": True, "f2": False}
+    assert {entry.incident for entry in kept.values()} == {"i-7"}
+    assert not any(is_new_instance(Alert(key, labels, {}, AT, None, ""), kept[key]) for key in kept)
