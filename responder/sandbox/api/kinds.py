@@ -92,6 +92,7 @@ class BuiltInKind:
                 del obj[member]
         if "spec" in obj:
             obj["spec"] = without_nulls(obj["spec"])
+            _drop_empty_maps((obj["spec"].get("template") or {}).get("metadata") or {})
         if self._resource.key == "secrets" and obj.get("stringData"):
             data = obj.setdefault("data", {})
             for name, text in obj.pop("stringData").items():
@@ -174,6 +175,12 @@ def quality_of_service(pod: Object) -> str:
         for item in resources
     )
     return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _drop_empty_maps(metadata: dict[str, Any]) -> None:
+    for member in ("labels", "annotations"):
+        if metadata.get(member) == {}:
+            del metadata[member]
 
 
 def _carry_over(member: str, old: dict[str, Any], new: dict[str, Any]) -> None:

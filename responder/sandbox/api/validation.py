@@ -48,6 +48,17 @@ _LABEL_VALUE_TEXT = (
 _NAME_BYTES = 253
 _LABEL_BYTES = 63
 _ANNOTATIONS_BYTES = 256 * 1024
+_STATEFUL_SET_MAY_CHANGE = frozenset(
+    {
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
+    }
+)
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 _NOTE_BYTES = 1024
 _IMMUTABLE = "field is immutable"
@@ -174,7 +185,22 @@ def _rolling_update(rolling: dict[str, Any]) -> Iterator[Cause]:
         yield invalid_value(f"{where}.maxUnavailable", unavailable, "must not be greater than 100%")
 
 
-def _replica_set(obj: Object, old: Object | None) -> Iterator[Cause]:
+def _stateful_set(obj: Object, old: Object | None) -> Iterator[Cause]:
+    yield from _workload(obj, old)
+    if old is not None and _fixed(obj["spec"]) != _fixed(old["spec"]):
+        detail = (
+            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template',"
+            " 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and"
+            " 'minReadySeconds' are forbidden"
+        )
+        yield forbidden_value("spec", detail)
+
+
+def _fixed(spec: dict[str, Any]) -> dict[str, Any]:
+    return {member: value for member, value in spec.items() if member not in _STATEFUL_SET_MAY_CHANGE}
+
+
+def _selector_stays(obj: Object, old: Object | None) -> Iterator[Cause]:
     selector = (obj.get("spec") or {}).get("selector")
     if old is not None and selector != old["spec"].get("selector"):
         yield invalid_value("spec.selector", selector, _IMMUTABLE)
@@ -284,9 +310,9 @@ def _lease(obj: Object, _old: Object | None) -> Iterator[Cause]:
 
 _CHECKS: dict[str, Callable[[Object, Object | None], Iterator[Cause]]] = {
     "deployments.apps": _deployment,
-    "replicasets.apps": _replica_set,
-    "statefulsets.apps": _workload,
-    "daemonsets.apps": _workload,
+    "replicasets.apps": _selector_stays,
+    "statefulsets.apps": _stateful_set,
+    "daemonsets.apps": _selector_stays,
     "pods": _pod,
     "services": _service,
     "events": _event,
