@@ -10,8 +10,8 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -101,9 +101,10 @@ async def start_stage(story: Story, source: AlertSource, folder: Path, clock: Cl
     _empty(folder)
     file = write_demo_rules(folder / "rules")
     plan = make_plan(file)
-    if source.real:
-        plan = replace(plan, built_in_alerts=False, pod_network=_pick_pod_network())
     async with AsyncExitStack() as stack:
+        if source.real:
+            network = stack.enter_context(_pod_network())
+            plan = replace(plan, built_in_alerts=False, pod_network=network)
         world = await stack.enter_async_context(start_world(clock, plan, free_port()))
         if source.real:
             await stack.enter_async_context(_real_alerts(world, folder))
@@ -126,16 +127,19 @@ def _empty(folder: Path) -> None:
     folder.mkdir(parents=True)
 
 
-def _pick_pod_network() -> str:
-    """A loopback network where no other sandbox's pods are."""
-    for number in _POD_NETWORKS:
-        with socket.socket() as probe:
+@contextmanager
+def _pod_network() -> Iterator[str]:
+    """A loopback network that no other stage has; it is this one's until the context ends."""
+    with socket.socket() as reservation:
+        for number in _POD_NETWORKS:
             try:
-                probe.bind((f"127.{number}.0.1", METRICS_PORT))
+                # An address that no pod gets: as long as it is bound, the network is taken.
+                reservation.bind((f"127.{number}.255.254", METRICS_PORT))
             except OSError:
                 continue
-            return f"127.{number}.0.0/16"
-    tried = f"127.{_POD_NETWORKS[0]}.0.1 to 127.{_POD_NETWORKS[-1]}.0.1"
+            yield f"127.{number}.0.0/16"
+            return
+    tried = f"127.{_POD_NETWORKS[0]}.0.0/16 to 127.{_POD_NETWORKS[-1]}.0.0/16"
     raise ResponderError(
         f"port {METRICS_PORT} can be used on none of {tried}, where the sandbox's pods would serve their"
         " metrics: this needs Linux"
