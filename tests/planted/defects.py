@@ -1,0 +1,205 @@
+"""Defects that a verifier or a rollback could have, each a small change of the source, and who sees it.
+
+The table is the answer to "would anybody notice?". A change must match exactly once, so it can't rot unseen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TRAFFIC = "tests/unit/verification/test_traffic.py"
+RECOVERY = "tests/unit/verification/test_recovery.py"
+PROVE = "tests/unit/verification/test_prove_traffic.py"
+UNDO = "tests/unit/actions/test_undo.py"
+ON_CLUSTER = "tests/unit/actions/test_undo_on_cluster.py"
+LOST = "tests/unit/actions/test_undo_lost_answers.py"
+TARGET = "tests/unit/actions/test_undo_target.py"
+PROOF = "tests/flow/test_proof.py"
+LOOP = "tests/flow/test_undo.py"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """What is wrong, where the text is changed, and the tests that have to turn red, each of them.
+
+    `also` are more changes (file, before, after), where one alone is still caught by a second check.
+    """
+
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+    also: tuple[tuple[str, str, str], ...] = ()
+
+
+def _precondition(name: str, before: str) -> Defect:
+    test = f"{UNDO}::test_a_precondition_that_no_longer_holds_refuses_all_of_it[{name}]"
+    return Defect(f"drops the precondition: {name}", "actions/undo.py", before, "", (test,))
+
+
+DEFECTS = (
+    Defect(
+        "counts pods by label instead of owner UID",
+        "verification/snapshot.py",
+        "pod.controller_uid in owner_uids and",
+        "pod.hash in {rs.hash for rs in self.replicasets if rs.uid in owner_uids} and",
+        (
+            f"{TRAFFIC}::test_pods_are_counted_by_owner_uid_not_by_label",
+            f"{TRAFFIC}::test_a_good_label_does_not_stand_in_for_a_missing_pod",
+        ),
+    ),
+    Defect(
+        "ignores a second EndpointSlice",
+        "verification/services.py",
+        "endpoints.setdefault(each.address_type, []).extend(each.endpoints)",
+        "endpoints.setdefault(each.address_type, list(each.endpoints))",
+        (
+            f"{TRAFFIC}::test_a_finished_rollback_passes_every_check",
+            f"{TRAFFIC}::test_one_more_endpoint[second slice-extra0-OtherEndpointServing]",
+        ),
+    ),
+    Defect(
+        "ignores a serving terminating endpoint",
+        "verification/services.py",
+        "if not endpoint.ready and not endpoint.serving:",
+        "if endpoint.terminating or (not endpoint.ready and not endpoint.serving):",
+        (f"{TRAFFIC}::test_one_more_endpoint[same slice-extra1-OtherEndpointServing]",),
+    ),
+    Defect(
+        "ignores a terminating pod",
+        "verification/snapshot.py",
+        "in owner_uids and not pod.terminal)",
+        "in owner_uids and not pod.terminal and not pod.terminating)",
+        (f"{TRAFFIC}::test_a_terminating_pod_of_another_revision_counts",),
+    ),
+    Defect(
+        "accepts zero endpoints",
+        "verification/services.py",
+        'return failed(check, "NoReadyEndpoint"',
+        'return passed(check, "NoReadyEndpoint"',
+        (f"{TRAFFIC}::test_zero_endpoints_fail",),
+    ),
+    Defect(
+        "accepts zero replicas",
+        "verification/traffic.py",
+        'return unknown("ReplicasWanted", "ZeroReplicas"',
+        'return passed("ReplicasWanted", "ZeroReplicas"',
+        (f"{TRAFFIC}::test_zero_replicas_are_unknown_never_passed",),
+        (
+            (
+                "verification/services.py",
+                'return unknown(check, "ZeroReplicas"',
+                'return passed(check, "ZeroReplicas"',
+            ),
+        ),
+    ),
+    Defect(
+        "takes observedGeneration alone as complete",
+        "verification/traffic.py",
+        "if any(count != wanted for count in counts.values()):",
+        "if not deployment.observed:",
+        (f"{TRAFFIC}::test_an_observed_generation_alone_is_no_completion",),
+    ),
+    Defect(
+        "treats no data as recovered",
+        "verification/recovery.py",
+        "    held = holds(condition, values)\n",
+        "    held = holds(condition, values) or False\n",
+        (
+            f"{RECOVERY}::test_a_ratio[None-None-0.001-NoData-NoData-Unknown]",
+            f"{RECOVERY}::test_a_ratio[nan-0.0-0.001-NotANumber-NotANumber-Unknown]",
+        ),
+        (("verification/recovery.py", "return unknown(check, why,", "return passed(check, why,"),),
+    ),
+    Defect(
+        "ends an unmeasured recovery as rolled back",
+        "pipeline/respond.py",
+        "Result.UNKNOWN: Outcome.RECOVERY_UNKNOWN",
+        "Result.UNKNOWN: Outcome.ROLLED_BACK",
+        (f"{PROOF}::test_traffic_that_stopped_after_the_undo",),
+    ),
+    Defect(
+        "chooses the previous revision by number",
+        "workloads/target.py",
+        "    candidates = [rs for rs in history.old if rs.uid != bad.uid and _eligible(rs, history, ledger)]",
+        "    candidates = list(history.old)\n"
+        "    return Target(max(candidates, key=_number), certain=True) if candidates else None",
+        (
+            f"{TARGET}::test_the_target_is_what_served_before[stuck_then_bad-v1]",
+            f"{TARGET}::test_the_target_is_what_served_before[undone_then_released_again_then_bad-v1]",
+        ),
+    ),
+    Defect(
+        "goes back to what is known to be bad",
+        "workloads/target.py",
+        "rs.terminating or ledger.is_known_bad(rs) or",
+        "rs.terminating or",
+        (
+            f"{TARGET}::test_the_target_is_what_served_before[undone-None]",
+            f"{TARGET}::test_the_target_is_what_served_before[undone_then_released_again_then_bad-v1]",
+        ),
+    ),
+    _precondition("uid", '        {"op": "test", "path": "/metadata/uid", "value": deployment.uid},\n'),
+    _precondition(
+        "template", '        {"op": "test", "path": "/spec/template", "value": deployment.template},\n'
+    ),
+    _precondition("paused", '        {"op": "test", "path": "/spec/paused", "value": None},\n'),
+    _precondition("freeze", "        *([] if freeze_overruled else _unfrozen(deployment)),\n"),
+    _precondition("fence", '        {"op": "test", "path": path, "value": fence.before},\n'),
+    _precondition(
+        "fence, the first label", '            {"op": "test", "path": "/metadata/labels", "value": None},\n'
+    ),
+    Defect(
+        "undoes a Deployment made anew around its ReplicaSets",
+        "actions/rollback.py",
+        "    if deployment.uid != attempt.deployment_uid:\n        # It may have",
+        "    if False:\n        # It may have",
+        (
+            f"{ON_CLUSTER}::test_a_restarted_responder_finds_the_same_change_by_itself"
+            "[made anew around its ReplicaSets]",
+        ),
+    ),
+    Defect(
+        "loses an annotation that was added between read and patch",
+        "actions/undo.py",
+        "        *_change_cause(deployment, target),\n",
+        '        {"op": "replace", "path": "/metadata/annotations", "value": dict(target.annotations)},\n',
+        (f"{UNDO}::test_what_others_write_meanwhile_stays[<lambda>0]",),
+    ),
+    Defect(
+        "counts ready: true, serving: false of a bad pod as harmless",
+        "verification/services.py",
+        "if not endpoint.ready and not endpoint.serving:",
+        "if not endpoint.serving:",
+        (f"{TRAFFIC}::test_one_more_endpoint[same slice-extra3-OtherEndpointServing]",),
+    ),
+    Defect(
+        "holds the window over a gap in the watch",
+        "verification/prove_traffic.py",
+        "        self._disturbed = True\n        self._window.restart(why)\n",
+        "",
+        (f"{PROVE}::test_what_restarts_the_window[gap]",),
+    ),
+    Defect(
+        "takes a lost answer for a failed undo",
+        "actions/rollback.py",
+        "        return await _recognise_or_retry(kubernetes, attempt, error)\n",
+        '        return Rejected("AnswerLost", str(error))\n',
+        (f"{LOST}::test_a_lost_answer_is_found_on_the_deployment[effect0]",),
+    ),
+    Defect(
+        "gives an attempt up without voiding its fence",
+        "actions/rollback.py",
+        "        await kubernetes.json_patch(_path(attempt.key), operations)\n    except Invalid",
+        "        pass\n    except Invalid",
+        (f"{LOST}::test_a_voided_attempt_can_not_take_effect_any_more",),
+    ),
+    Defect(
+        "takes who served in a gap of the watch for one that never served",
+        "pipeline/watch.py",
+        "            self._watched_from = now\n",
+        "            pass\n",
+        (f"{LOOP}::test_a_release_that_served_while_nobody_watched_is_the_one_to_go_back_to",),
+    ),
+)
