@@ -11,7 +11,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv binaries demo test test-slow lint check lock clean
+.PHONY: help venv binaries demo test test-slow bench lint check lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: venv binaries ## Run all tests but the slow ones
 # 5 is pytest's word for "no test of that kind".
 test-slow: venv binaries ## Run the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]
+
+bench: venv ## Measure from webhook to undo, beside bare requests and kubectl (about four minutes)
+	$(BIN)/python -m responder.sandbox.bench $(ARGS)
 
 lint: venv ## Check format, style, types and the layers of imports
 	$(BIN)/ruff format --check

@@ -1,0 +1,58 @@
+"""Figures with their goals: what is printed, and what is written to build/bench.json. Pure."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured number. `goal` is what it has to stay below (None: only told)."""
+
+    name: str
+    value: float
+    unit: str
+    goal: float | None = None
+    inclusive: bool = False
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it keeps its goal; None where it has none."""
+        if self.goal is None:
+            return None
+        return self.value <= self.goal if self.inclusive else self.value < self.goal
+
+
+def median_and_p95(name: str, seconds: Sequence[float]) -> tuple[Figure, Figure]:
+    """Two figures of a series of durations, in milliseconds. Needs at least two durations."""
+    p95 = statistics.quantiles(seconds, n=20, method="inclusive")[-1]
+    return (
+        Figure(f"{name}, median of {len(seconds)}", statistics.median(seconds) * 1000, "ms"),
+        Figure(f"{name}, p95 of {len(seconds)}", p95 * 1000, "ms"),
+    )
+
+
+def render_table(figures: Iterable[Figure], title: str) -> Table:
+    """The figures for a terminal; what misses its goal says so."""
+    table = Table("figure", "value", "unit", "goal", "met", title=title)
+    table.columns[1].justify = table.columns[3].justify = "right"
+    for figure in figures:
+        sign = "<=" if figure.inclusive else "<"
+        goal = "" if figure.goal is None else f"{sign} {figure.goal:g}"
+        met = {None: "", True: "[green]yes[/green]", False: "[bold red]missed[/bold red]"}[figure.met]
+        table.add_row(figure.name, f"{figure.value:.4g}", figure.unit, goal, met)
+    return table
+
+
+def render_json(figures: Iterable[Figure]) -> str:
+    """The figures as build/bench.json has them."""
+    entries = [
+        {"name": f.name, "value": round(f.value, 6), "unit": f.unit, "goal": f.goal, "met": f.met}
+        for f in figures
+    ]
+    return json.dumps(entries, indent=2) + "\n"
