@@ -138,11 +138,11 @@ def _incident(act: Act) -> Iterator[Happening]:
     if incident is None:
         return
     for alert in incident["spec"]["alerts"].values():
-        at, name = datetime.fromisoformat(alert["startsAt"]), alert["labels"]["alertname"]
-        step = Step.ALERT if name == act.stage.rule.alert_name else None
-        yield Happening(at, Source.PROMETHEUS, f"{name} fires", step)
-    received_at = datetime.fromisoformat(incident["spec"]["receivedAt"])
-    yield Happening(received_at, Source.INCIDENT, f"{incident['metadata']['name']} opened", Step.RECEIVED)
+        started_at, name = datetime.fromisoformat(alert["startsAt"]), alert["labels"]["alertname"]
+        leads = name == act.stage.rule.alert_name
+        yield Happening(started_at, Source.PROMETHEUS, f"{name} fires", Step.ALERT if leads else None)
+        at = act.witness.received[name]
+        yield Happening(at, Source.INCIDENT, f"{name} is received", Step.RECEIVED if leads else None)
     decided = "RollBack" if act.stage.story.undone else "Tell"
     for entry in act.witness.status.get("timeline", ()):
         event = entry["event"]

@@ -25,10 +25,12 @@ class Witness:
     phases: list[str] = field(default_factory=list)
     guards: list[dict[str, Any]] = field(default_factory=list)
     proofs: list[dict[str, Any]] = field(default_factory=list)
+    received: dict[str, datetime] = field(default_factory=dict)
+    """By alert name, when the incident first held it."""
 
     def follow(self, store: Store) -> Callable[[], None]:
         """Watch from now on; returns how to stop."""
-        return store.subscribe(self._observe)
+        return store.subscribe(lambda event: self._observe(event, store.clock.now()))
 
     @property
     def status(self) -> dict[str, Any]:
@@ -45,13 +47,15 @@ class Witness:
         text = (self.status.get("times") or {}).get(step)
         return None if text is None else datetime.fromisoformat(text)
 
-    def _observe(self, event: Event) -> None:
+    def _observe(self, event: Event, now: datetime) -> None:
         obj = event.object
         if event.resource.key != INCIDENTS or event.type == "DELETED":
             return
         if self.incident is not None and self.incident["metadata"]["uid"] != obj["metadata"]["uid"]:
             return
         self.incident = obj
+        for alert in obj["spec"]["alerts"].values():
+            self.received.setdefault(alert["labels"]["alertname"], now)
         phase = self.status.get("phase", "Open")
         if phase != self.phase:
             self.phases.append(phase)

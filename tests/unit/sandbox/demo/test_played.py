@@ -107,7 +107,8 @@ def test_a_story_ends_as_it_should(name: str, tmp_path: Path) -> None:
 def assert_in_order(result: Result) -> None:
     """The steps come one after another, and all of them where the release is taken back."""
     times = step_times(result.happenings)
-    assert list(times) == sorted(times, key=lambda step: (times[step], list(Step).index(step)))
+    instants = [times[step] for step in Step if step in times]
+    assert instants == sorted(instants)
     if result.story.undone:
         assert set(times) == set(Step)
 
