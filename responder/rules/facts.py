@@ -86,6 +86,16 @@ class Facts:
         leading = [rule for rule in rules if rule.action is wanted]
         return next((rule for rule in leading if self.holds_now(rule.condition)), leading[0])
 
+    @cached_property
+    def truths(self) -> Mapping[datetime, bool | None]:
+        """The leading condition at each instant of the short-range series, oldest first."""
+        condition = self.rule.condition
+        found = {leaf.metric: self.series.get(leaf.metric, {}) for leaf in comparisons(condition)}
+        instants = sorted({at for series in found.values() for at in series})
+        return {
+            at: holds(condition, {name: series.get(at) for name, series in found.items()}) for at in instants
+        }
+
     @property
     def bad_from(self) -> datetime | None:
         """When the current revision began to serve, where known."""

@@ -137,7 +137,7 @@ def caused_by_rollout(facts: Facts) -> Verdict:
     began = facts.bad_from
     if facts.bad is None or began is None:
         return unknown(check, "BeginningUnknown", "When the current revision began to serve is not known.")
-    truths = _truths(facts)
+    truths = facts.truths
     gap_from = began - facts.file.rollback.clean_gap
     before = {at: truth for at, truth in truths.items() if gap_from <= at < began}
     if any(truth is True for truth in before.values()):
@@ -306,21 +306,11 @@ def find_onset(facts: Facts) -> datetime | None:
     if began is None:
         return None
     onset = None
-    for at in sorted((at for at, truth in _truths(facts).items() if truth and at >= began), reverse=True):
+    for at in sorted((at for at, truth in facts.truths.items() if truth and at >= began), reverse=True):
         if onset is not None and onset - at > facts.file.rollback.clean_gap:
             break
         onset = at
     return onset
-
-
-def _truths(facts: Facts) -> dict[datetime, bool | None]:
-    """The leading condition at each instant of the short-range series."""
-    condition = facts.rule.condition
-    names = {leaf.metric for leaf in comparisons(condition)}
-    instants = sorted({at for name in names for at in facts.series.get(name, {})})
-    return {
-        at: holds(condition, {name: facts.series.get(name, {}).get(at) for name in names}) for at in instants
-    }
 
 
 def _lacking(metric: Metric, measured: Measurement, *, bad_needed: bool) -> str:

@@ -26,7 +26,7 @@ from responder.verification.window import Window
 Report = Callable[[tuple[Verdict, ...]], None]
 
 # Events come in bursts; a look is six requests, so bursts share one.
-_LEAST_PAUSE_SECONDS = 0.3
+_LEAST_PAUSE_SECONDS = 0.15
 # Looks go on without events too, as a watch can be silent for longer than it should.
 _LONGEST_PAUSE_SECONDS = 5.0
 # One cause shows in many checks; the first few tell a person enough.

@@ -19,6 +19,7 @@ import yaml
 from responder.clients.http import describe
 from responder.clients.kubernetes.client import Kubernetes
 from responder.clients.kubernetes.errors import Unauthorized
+from responder.clients.kubernetes.library import load_library
 from responder.clock import Clock, SystemClock
 from responder.errors import Permanent
 
@@ -42,35 +43,35 @@ async def connect(
     `kubeconfig` may be several paths joined by ':', as in KUBECONFIG. Sends nothing yet, but a kubeconfig's
     credential plugin may run. Raises NoCluster.
     """
-    # Imported here as it takes a third of a second, which `responder --help` need not wait for.
-    from kubernetes_asyncio.client import ApiClient, Configuration
-
-    configuration = Configuration()
+    # Imported only now, as `responder --help` need not wait for it.
+    client, _ = load_library()
+    configuration = client.Configuration()
+    # Every namespace of the rule files takes two watches, every proof five: a limit would hang all of them.
+    configuration.connection_pool_maxsize = 0
     if kubeconfig is not None:
         await _load_kubeconfig(configuration, kubeconfig, context)
     else:
         _load_service_account(configuration)
     _explain_renewal(configuration)
-    api = ApiClient(configuration)
+    api = client.ApiClient(configuration)
     api.user_agent = f"responder/{_version()}"
     return Kubernetes(api, clock or SystemClock())
 
 
 async def _load_kubeconfig(configuration: Configuration, kubeconfig: Path, context: str | None) -> None:
-    from kubernetes_asyncio.config import ConfigException, load_kube_config
-
+    _, config = load_library()
     if not _exists(kubeconfig):
         raise NoCluster(f"the kubeconfig {kubeconfig} does not exist; name one with --kubeconfig")
     try:
         async with asyncio.timeout(_RENEWAL_SECONDS):
-            loader = await load_kube_config(
+            loader = await config.load_kube_config(
                 config_file=str(kubeconfig),
                 context=context,
                 client_configuration=configuration,
                 persist_config=False,
             )
     except (
-        ConfigException,
+        config.ConfigException,
         yaml.YAMLError,
         OSError,
         AssertionError,
@@ -105,11 +106,10 @@ def _exists(kubeconfig: Path) -> bool:
 
 
 def _load_service_account(configuration: Configuration) -> None:
-    from kubernetes_asyncio.config import ConfigException, load_incluster_config
-
+    _, config = load_library()
     try:
-        load_incluster_config(client_configuration=configuration)
-    except (ConfigException, OSError) as error:
+        config.load_incluster_config(client_configuration=configuration)
+    except (config.ConfigException, OSError) as error:
         raise NoCluster(
             f"no cluster to talk to: no kubeconfig is named, and this is no pod with a service account"
             f" ({error}); give --kubeconfig or RESPONDER_KUBECONFIG"
@@ -118,8 +118,7 @@ def _load_service_account(configuration: Configuration) -> None:
 
 def _explain_renewal(configuration: Configuration) -> None:
     """Have credentials that can't be renewed (a token file, a plugin) reported as every other refusal is."""
-    from kubernetes_asyncio.config import ConfigException
-
+    _, config = load_library()
     renew = configuration.refresh_api_key_hook
     if renew is None:
         return
@@ -130,7 +129,7 @@ def _explain_renewal(configuration: Configuration) -> None:
                 renewal = renew(current)
                 if inspect.isawaitable(renewal):
                     await renewal
-        except (ConfigException, OSError) as error:
+        except (config.ConfigException, OSError) as error:
             raise Unauthorized(
                 0, "NoCredentials", f"the token can't be renewed: {describe(error)}", {}
             ) from error

@@ -25,7 +25,7 @@ from responder.clients.kubernetes.model import Object
 from responder.clock import Clock
 
 if TYPE_CHECKING:
-    # Importing it costs 38 MiB and a third of a second: connection.py does when it must.
+    # For the type only: library.py imports the little of it that is needed.
     from kubernetes_asyncio.client import ApiClient
 
 log = structlog.get_logger(__name__)

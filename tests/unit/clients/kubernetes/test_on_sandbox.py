@@ -198,3 +198,24 @@ def _shown(observation: Observation) -> str:
             return f"{kind} {item['metadata']['name']}"
         case Gap():
             return "Gap"
+
+
+def test_however_many_watches_are_open_a_request_gets_through(tmp_path: Path) -> None:
+    """Rule files of many namespaces take two watches each, for ever."""
+
+    async def watch(api: Kubernetes, listed: asyncio.Semaphore) -> None:
+        async for observation in api.list_watch(SERVICES):
+            if isinstance(observation, Listed):
+                listed.release()
+
+    async def story() -> None:
+        async with cluster(tmp_path) as (_, api), asyncio.TaskGroup() as group:
+            listed = asyncio.Semaphore(0)
+            watches = [group.create_task(watch(api, listed)) for _ in range(120)]
+            for _ in watches:
+                await listed.acquire()
+            await asyncio.wait_for(api.create(SERVICES, service()), 5)
+            for each in watches:
+                each.cancel()
+
+    run_story(story())
