@@ -6,6 +6,7 @@ It knows the two ways a client may name itself. Only the server uses it.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -16,7 +17,6 @@ from responder.sandbox.api.protobuf import PROTOBUF_TYPE, decode_protobuf
 from responder.sandbox.api.request_log import RequestRecord
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import ApiError
-from responder.sandbox.api.store import Store
 from responder.sandbox.api.target import Target
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
@@ -27,9 +27,10 @@ BEARER_PREFIX = "/bearer/"
 class Exchange:
     """A request as it came; user is known once the server has authenticated it."""
 
-    def __init__(self, request: web.Request, store: Store) -> None:
+    def __init__(self, request: web.Request, at: datetime) -> None:
+        """at is when it came."""
         self.request = request
-        self.at = store.clock.now()
+        self.at = at
         self.user = User("")
         self.body = b""
         # What the answer is about, once that is known; it decides how a Table of it looks.

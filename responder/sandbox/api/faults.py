@@ -1,7 +1,7 @@
 """Faults that can be switched on per request pattern: refusals, delays, dropped and silent connections.
 
-The server asks here before and after each request; tests and scenarios set the rules. What was done is
-kept, so that a failing run can be explained.
+The server asks here before and after each request; tests, scenarios and fault plans set the rules. What was
+done to whom is kept, so that a failing run can be explained, and compared with its replay.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
+
+from responder.sandbox.api.disturbances import Disturbance
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +54,51 @@ Effect = Refuse | Delay | DropBefore | DropAfter | Hang
 class FaultRule:
     """An effect on requests of method ("*": any) whose path and query match a pattern.
 
-    It strikes count times (None: always).
+    It strikes count times (None: always), from begins_at until before ends_at (None: from, to any time).
     """
 
     method: str
     path: str
     effect: Effect
     count: int | None = None
+    begins_at: datetime | None = None
+    ends_at: datetime | None = None
 
-    def matches(self, method: str, target: str) -> bool:
-        """Tell whether the rule is about this request; target is the path with its query."""
-        return self.method in ("*", method) and re.search(self.path, target) is not None
+    def matches(self, method: str, target: str, at: datetime | None = None) -> bool:
+        """Tell whether the rule is about a request that came at that time; target is path with query.
+
+        A rule with a time is about no request whose time is not told.
+        """
+        if self.method not in ("*", method) or re.search(self.path, target) is None:
+            return False
+        if at is None:
+            return self.begins_at is None and self.ends_at is None
+        return (self.begins_at is None or self.begins_at <= at) and (
+            self.ends_at is None or at < self.ends_at
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class FaultTaken:
-    """One request that a rule hit."""
+    """One request that a rule hit; at is when it came, where that was told."""
 
     rule: FaultRule
     method: str
     target: str
+    at: datetime | None = None
+
+    def __str__(self) -> str:
+        when = "" if self.at is None else f"{self.at:%H:%M:%S.%f} "
+        return f"{when}{self.method} {self.target}: {self.rule.effect}"
 
 
 class Faults:
     """The rules in force; the first that matches a request takes effect."""
 
     def __init__(self, kept: int = 1_000) -> None:
-        """kept bounds how many hits are remembered."""
+        """kept bounds how many hits, and how many disturbances, are remembered."""
         self.taken: deque[FaultTaken] = deque(maxlen=kept)
+        self.befallen: deque[Disturbance] = deque(maxlen=kept)
         self._rules: list[tuple[FaultRule, int | None]] = []
 
     def add(self, rule: FaultRule) -> None:
@@ -89,15 +109,19 @@ class Faults:
         """Drop all rules."""
         self._rules.clear()
 
-    def take(self, method: str, target: str) -> Effect | None:
+    def take(self, method: str, target: str, at: datetime | None = None) -> Effect | None:
         """Return the effect that hits this request and count it, None when it goes through."""
         for index, (rule, left) in enumerate(self._rules):
-            if not rule.matches(method, target):
+            if not rule.matches(method, target, at):
                 continue
             if left is not None:
                 self._rules[index] = (rule, left - 1)
                 if left <= 1:
                     del self._rules[index]
-            self.taken.append(FaultTaken(rule, method, target))
+            self.taken.append(FaultTaken(rule, method, target, at))
             return rule.effect
         return None
+
+    def record(self) -> list[str]:
+        """Return a line for every request that was hit and every disturbance, each in order of time."""
+        return [*map(str, self.taken), *map(str, self.befallen)]

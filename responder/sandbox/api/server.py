@@ -7,41 +7,42 @@ cluster runs it; tests run it alone.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, assert_never
 
-import yaml
 from aiohttp import web
 
 from responder.sandbox.api import status
 from responder.sandbox.api.access import ADMIN, Attributes, Authorizer, Tokens
+from responder.sandbox.api.answers import refusal, respond
 from responder.sandbox.api.call import Call, Reply
-from responder.sandbox.api.discovery import answer_discovery, is_aggregated
+from responder.sandbox.api.discovery import answer_discovery
+from responder.sandbox.api.disturbances import Disturbance, ExpireWatches, LoseHistory, Restart, SkewClock
 from responder.sandbox.api.exchange import BEARER_PREFIX, MAX_BODY_BYTES, Exchange
+from responder.sandbox.api.fault_plan import FaultPlan
 from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, Faults, Hang, Refuse
-from responder.sandbox.api.lists import parse_selection, requested_version
+from responder.sandbox.api.lists import requested_version
 from responder.sandbox.api.objects import Object
 from responder.sandbox.api.openapi import answer_openapi
 from responder.sandbox.api.request_log import RequestLog
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.reviews import AUTHENTICATION, AUTHORIZATION, answer_review
+from responder.sandbox.api.skewed_clock import SkewedClock
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Store
+from responder.sandbox.api.streams import Streams
 from responder.sandbox.api.subresources import Subresources
-from responder.sandbox.api.tables import EventTables, tabulation
+from responder.sandbox.api.tables import tabulation
 from responder.sandbox.api.target import Target, parse_target
 from responder.sandbox.api.verbs import Verbs
-from responder.sandbox.api.views import represent, wants_table
-from responder.sandbox.api.watches import Watch, WatchEvent, as_partial_event, parse_watch_options
 
 ADMIN_TOKEN = "admin"
 _NOT_FOUND_TEXT = "404 page not found\n"
 # How long the real server waits for a version that is yet to come, and how often it looks.
 _VERSION_WAIT_SECONDS = 3.0
 _VERSION_POLL_SECONDS = 0.05
-_AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 class ApiServer:
@@ -56,37 +57,79 @@ class ApiServer:
         self._authorizer = Authorizer(store)
         self._verbs = Verbs(store)
         self._subresources = Subresources(store, self._verbs, self.tokens)
-        self._watches: set[Watch] = set()
+        self._streams = Streams(store)
+        # Its own clock may be made wrong; faults and the log keep to the true one.
+        self._clock = store.clock
+        self._skewed = SkewedClock(store.clock)
+        self._served: set[Exchange] = set()
+        self._is_down = False
 
     def app(self) -> web.Application:
         """Return a web application that serves this API."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_route("*", "/{path:.*}", self._serve)
-        app.on_shutdown.append(self._end_watches)
+        app.on_shutdown.append(self._end_streams)
         return app
 
-    async def _end_watches(self, _app: web.Application) -> None:
-        for watch in self._watches:
-            watch.close()
+    async def play(self, plan: FaultPlan) -> None:
+        """Put the plan's rules in force and let befall the server what the plan says, until all of it has."""
+        for rule in plan.rules:
+            self.faults.add(rule)
+        for disturbance in plan.disturbances:
+            await self._clock.sleep(max(0.0, (disturbance.at - self._clock.now()).total_seconds()))
+            await self.suffer(disturbance)
+
+    async def suffer(self, disturbance: Disturbance) -> None:
+        """Let a disturbance happen now, and return when it is over; its own time is not looked at."""
+        self.faults.befallen.append(disturbance)
+        match disturbance:
+            case ExpireWatches(path=path):
+                self._streams.expire(path)
+            case LoseHistory():
+                self.store.history.compact(self.store.resource_version)
+            case SkewClock(seconds=seconds):
+                self._skewed.ahead_by = timedelta(seconds=seconds)
+                self.store.clock = self._skewed
+            case Restart(down_seconds=seconds):
+                await self._restart(seconds)
+            case _:
+                assert_never(disturbance)
+
+    async def _restart(self, down_seconds: float) -> None:
+        self._is_down = True
+        for exchange in tuple(self._served):
+            _break_off(exchange)
+        # What the server kept in memory of the past is gone with it.
+        self.store.history.compact(self.store.resource_version)
+        await self._clock.sleep(down_seconds)
+        self._is_down = False
+
+    async def _end_streams(self, _app: web.Application) -> None:
+        self._streams.end()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        exchange = Exchange(request, self.store)
-        effect = self.faults.take(request.method, exchange.target_text)
+        exchange = Exchange(request, self._clock.now())
+        self._served.add(exchange)
         try:
+            if self._is_down:
+                return await self._fall_silent(exchange, DropBefore())
+            effect = self.faults.take(request.method, exchange.target_text, exchange.at)
             await exchange.read_body()
             return await self._answer(exchange, effect)
         except ApiError as error:
             return self._respond(exchange, Reply(error.code, error.status()))
+        finally:
+            self._served.discard(exchange)
 
     async def _answer(self, exchange: Exchange, effect: Effect | None) -> web.StreamResponse:
         match effect:
             case Refuse(code, retry_after_seconds, after_effect=False):
-                return self._respond(exchange, _refusal(code), retry_after_seconds)
+                return self._respond(exchange, refusal(code), retry_after_seconds)
             case DropBefore() | Hang(after_effect=False):
                 self._record(exchange, 0)
                 return await self._fall_silent(exchange, effect)
             case Delay(seconds):
-                await self.store.clock.sleep(seconds)
+                await self._clock.sleep(seconds)
             case DropAfter() | Hang() | Refuse() | None:
                 pass
             case _:
@@ -100,7 +143,7 @@ class ApiServer:
             self._record(exchange, 0)
             return await self._fall_silent(exchange, effect)
         if isinstance(effect, Refuse):
-            return self._respond(exchange, _refusal(effect.code), effect.retry_after_seconds)
+            return self._respond(exchange, refusal(effect.code), effect.retry_after_seconds)
         return self._respond(exchange, reply)
 
     async def _reply(self, exchange: Exchange, target: Target | None) -> Reply:
@@ -179,78 +222,32 @@ class ApiServer:
         resource = self._resource(target)
         assert resource is not None
         self._authorizer.check(exchange.user, target.attributes())
-        query = exchange.request.query
-        options = parse_watch_options(query, self.store)
-        selection = parse_selection(resource, target.namespace, query)
-        shown = self._shown_events(exchange, resource)
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        with Watch(self.store, selection, options) as watch:
-            self._watches.add(watch)
-            try:
-                await response.prepare(exchange.request)
-                self._record(exchange, 200)
-                if isinstance(effect, DropAfter | Hang):
-                    return await self._fall_silent(exchange, effect)
-                async for event in watch.events():
-                    await response.write(_json_bytes(shown(event)) + b"\n")
-            finally:
-                self._watches.discard(watch)
-        return response
-
-    def _shown_events(self, exchange: Exchange, resource: Resource) -> Callable[[WatchEvent], WatchEvent]:
-        if wants_table(exchange.accept):
-            return EventTables(self.store, resource, exchange.request.query).shown
-        if "as=PartialObjectMetadata" in exchange.accept:
-            return as_partial_event
-        return lambda event: event
+        async with self._streams.opened(exchange, resource, target.namespace) as stream:
+            self._record(exchange, 200)
+            if isinstance(effect, DropAfter | Hang):
+                return await self._fall_silent(exchange, effect)
+            return await stream.run()
 
     async def _fall_silent(self, exchange: Exchange, effect: DropBefore | DropAfter | Hang) -> web.Response:
         if isinstance(effect, Hang):
             # Ends when the client gives up or the server stops: both cancel this handler.
             await asyncio.get_running_loop().create_future()
-        transport = exchange.request.transport
-        if transport is not None:
-            transport.abort()
+        _break_off(exchange)
         return web.Response()
+
+    def _respond(
+        self, exchange: Exchange, reply: Reply, retry_after_seconds: int | None = None
+    ) -> web.Response:
+        response = respond(exchange.accept, reply, self._table_of(exchange), retry_after_seconds)
+        self._record(exchange, response.status)
+        return response
 
     def _table_of(self, exchange: Exchange) -> Callable[[Object], Object] | None:
         resource = exchange.resource
         if resource is None:
             return None
-        now = self.store.clock.now()
-        return lambda body: tabulation(
-            resource, self.store.kind(resource), exchange.request.query, now
-        ).table(body)
-
-    def _respond(
-        self, exchange: Exchange, reply: Reply, retry_after_seconds: int | None = None
-    ) -> web.Response:
-        headers = {}
-        media = "text/plain; charset=utf-8"
-        body: Object | str = reply.body
-        code = reply.code
-        if isinstance(body, dict):
-            accept = exchange.accept
-            try:
-                body, media = (
-                    (body, "application/json")
-                    if code >= 400
-                    else represent(accept, body, self._table_of(exchange))
-                )
-            except ApiError as error:
-                body, media, code = error.status(), "application/json", error.code
-            if body.get("kind") == "APIGroupDiscoveryList" and is_aggregated(accept):
-                media = _AGGREGATED_TYPE
-            retry_after_seconds = retry_after_seconds or body.get("details", {}).get("retryAfterSeconds")
-        if retry_after_seconds is not None and code >= 400:
-            headers["Retry-After"] = str(retry_after_seconds)
-        self._record(exchange, code)
-        response = web.Response(
-            status=code, body=_encoded(body, media), headers={"Content-Type": media, **headers}
-        )
-        for warning in reply.warnings:
-            response.headers.add("Warning", f"299 - {json.dumps(warning)}")
-        return response
+        kind, now = self.store.kind(resource), self.store.clock.now()
+        return lambda body: tabulation(resource, kind, exchange.request.query, now).table(body)
 
     def _record(self, exchange: Exchange, code: int) -> None:
         self.log.append(exchange.record(code))
@@ -289,6 +286,12 @@ def kubeconfig(
     }
 
 
+def _break_off(exchange: Exchange) -> None:
+    transport = exchange.request.transport
+    if transport is not None:
+        transport.abort()
+
+
 def _check_scope(target: Target, resource: Resource) -> None:
     if bool(target.namespace) and not resource.namespaced:
         raise status.no_such_resource()
@@ -296,28 +299,3 @@ def _check_scope(target: Target, resource: Resource) -> None:
         raise status.no_such_resource() if target.name else status.method_not_allowed()
     if target.verb == "deletecollection" and target.verb not in resource.verbs:
         raise status.method_not_allowed()
-
-
-def _refusal(code: int) -> Reply:
-    reasons = {
-        409: ("Conflict", "the request conflicts with another one"),
-        429: (
-            "TooManyRequests",
-            "the server has received too many requests; try again later",
-        ),
-        500: ("InternalError", "Internal error occurred: switched on as a fault"),
-        503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
-        504: ("Timeout", "Timeout: request did not complete within the allotted timeout"),
-    }
-    reason, message = reasons.get(code, ("", "the request was refused, as switched on"))
-    return Reply(code, ApiError(code, reason, message).status())
-
-
-def _encoded(body: Object | str, media: str) -> bytes:
-    if isinstance(body, str):
-        return body.encode()
-    return yaml.safe_dump(body).encode() if media == "application/yaml" else _json_bytes(body)
-
-
-def _json_bytes(body: Object) -> bytes:
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()

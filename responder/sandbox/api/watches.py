@@ -94,6 +94,7 @@ class Watch:
         self._waiting: deque[Event] = deque()
         self._woken = asyncio.Event()
         self._closed = False
+        self._expired = False
         self._seen = options.version or 0
 
     def __enter__(self) -> Watch:
@@ -107,6 +108,11 @@ class Watch:
         """End the stream after what is waiting."""
         self._closed = True
         self._woken.set()
+
+    def expire(self) -> None:
+        """End the stream with the error that its version is too old."""
+        self._expired = True
+        self.close()
 
     async def events(self) -> AsyncIterator[WatchEvent]:
         """Yield events until the timeout, the end of the server or an error, which is the last event."""
@@ -127,6 +133,9 @@ class Watch:
                 yield self._bookmark({})
                 bookmark_at = self._next_bookmark(loop.time(), ends_at)
             await self._wait_until(min(ends_at, bookmark_at))
+        if self._expired:
+            too_old = f"too old resource version: {self._seen} ({self._store.resource_version})"
+            yield {"type": "ERROR", "object": status.expired(too_old).status()}
 
     async def _wait_until(self, instant: float) -> None:
         if self._waiting or self._closed:
