@@ -270,7 +270,7 @@ SHORT: dict[str, Any] = {
 }
 
 # A small workload, for stories that are about something else than its size.
-QUICK: dict[str, Any] = {"replicas": 4, "scrape_interval_seconds": 5.0}
+QUICK: dict[str, Any] = {"replicas": 3, "scrape_interval_seconds": 7.5, "tick_seconds": 2.0}
 
 
 def write_rules(folder: Path, *changes: dict[str, Any]) -> Path:

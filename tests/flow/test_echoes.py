@@ -69,7 +69,7 @@ def test_slower_alerts_of_the_same_release_are_echoes(tmp_path: Path) -> None:
     run_story(story())
 
 
-def test_an_alert_that_never_resolves_stays_held_for_hours(tmp_path: Path) -> None:
+def test_an_alert_that_never_resolves_stays_held(tmp_path: Path) -> None:
     # Somebody else's rule, which the responder knows by matchers; its Prometheus never says that it ended.
     stuck = {
         "alerts": {
@@ -92,7 +92,7 @@ def test_an_alert_that_never_resolves_stays_held_for_hours(tmp_path: Path) -> No
             settings={"repeat_interval": repeat},
             replicas=3,
             scrape_interval_seconds=10.0,
-            tick_seconds=2.0,
+            tick_seconds=3.0,
         ) as here:
             (alertmanager,) = here.world.alertmanagers
             alertmanager.route = replace(alertmanager.route, repeat_interval=repeat)
@@ -112,7 +112,7 @@ def test_an_alert_that_never_resolves_stays_held_for_hours(tmp_path: Path) -> No
             assert firing_now(here) == {"PaymentErrors"}
             assert here.record()["spec"]["held"][key].get("endsAt") is None
             before = alertmanager.notifications_sent
-            await here.rest(timedelta(hours=1))
+            await here.rest(timedelta(minutes=45))
             assert alertmanager.notifications_sent >= before + 2, "it repeats"
             assert firing_now(here) == {"PaymentErrors"}
             assert len(here.incidents()) == 1, here.summary()
