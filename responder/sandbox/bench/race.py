@@ -70,7 +70,7 @@ async def _record(ground: Ground, undone: UndoneWatch) -> tuple[tuple[Exchange, 
             await responder.deliver(ground.api.session, workload.delivery(ground.clock.now()))
             await undone.within(over)
             await _proven(ground, workload)
-        return critical_path(recorder.exchanges, workload.namespace, since), workload.namespace
+        return critical_path(recorder.exchanges, since), workload.namespace
 
 
 async def _make_bad(ground: Ground, workloads: Sequence[Workload]) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 from responder.sandbox.bench.api import Api, BenchError
 from responder.sandbox.bench.recording import Exchange
+from responder.tasks import together
 
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def critical_path(exchanges: Sequence[Exchange], namespace: str, since: float) -> tuple[Exchange, ...]:
+def critical_path(exchanges: Sequence[Exchange], since: float) -> tuple[Exchange, ...]:
     """What was asked about a workload from an instant on until its Deployment's patch was accepted."""
     undo = next(
         each
@@ -51,7 +52,7 @@ class Replay:
 
     async def run(self) -> None:
         """Send them all. Raises BenchError when one is answered otherwise than it was."""
-        async with asyncio.TaskGroup() as group:
+        async with together() as group:
             for index in range(len(self._exchanges)):
                 group.create_task(self._send(index))
 
