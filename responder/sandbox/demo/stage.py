@@ -201,7 +201,7 @@ def _write_secret(path: Path, secret: str) -> Path:
 async def _responder(world: World, folder: Path) -> AsyncIterator[Child]:
     """`responder serve` as a process of its own."""
     kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(world.cluster.kubeconfig()), encoding="utf-8")
+    kubeconfig.write_text(yaml.safe_dump(world.kubeconfig()), encoding="utf-8")
     async with child_process(
         _serve_command(world, kubeconfig, folder / "rules"),
         name="the responder",

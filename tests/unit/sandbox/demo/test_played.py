@@ -66,7 +66,7 @@ async def started(story: Story, folder: Path, *, responder: bool = True) -> Asyn
 
 def settings(world: World, folder: Path, port: int) -> Settings:
     kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(world.cluster.kubeconfig()), encoding="utf-8")
+    kubeconfig.write_text(yaml.safe_dump(world.kubeconfig()), encoding="utf-8")
     variables = responder_variables(world).items()
     return Settings.model_validate(
         {name.removeprefix("RESPONDER_").lower(): value for name, value in variables}
