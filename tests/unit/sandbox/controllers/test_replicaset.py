@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -77,13 +78,13 @@ class FullStore(Store):
 
     pods_left = 1
 
-    def create(self, key: str, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
+    def create(self, key: str, obj: Object, **options: Any) -> Object:
         """Create, or refuse the pod that is too many."""
         if key == "pods":
             if self.pods_left == 0:
                 raise ApiError(403, "Forbidden", "exceeded quota: pods")
             self.pods_left -= 1
-        return super().create(key, obj, manager=manager, dry_run=dry_run)
+        return super().create(key, obj, **options)
 
 
 def test_a_refused_pod_is_told_in_the_status_until_it_is_let_in() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -26,12 +27,12 @@ class LockedStore(Store):
     tries = 0
     is_open = False
 
-    def create(self, key: str, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
+    def create(self, key: str, obj: Object, **options: Any) -> Object:
         """Create, or refuse a ReplicaSet."""
         if key == "replicasets.apps" and not self.is_open:
             self.tries += 1
             raise ApiError(403, "Forbidden", "exceeded quota: replicasets")
-        return super().create(key, obj, manager=manager, dry_run=dry_run)
+        return super().create(key, obj, **options)
 
 
 async def run_for(store: Store, clock: LoopClock, seconds: float) -> None:
