@@ -35,7 +35,7 @@ demo: venv binaries ## Watch the responder roll a bad release back (about two mi
 	$(BIN)/responder demo $(ARGS)
 
 test: venv binaries ## Run all tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal $(ARGS)
 
 # 5 is pytest's word for "no test of that kind".
 test-slow: venv binaries ## Run the slow tests
