@@ -14,6 +14,7 @@ from typing import Any
 from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.sandbox.api.access import Tokens
+from responder.sandbox.api.fault_plan import FaultPlan
 from responder.sandbox.api.faults import Faults
 from responder.sandbox.api.objects import Object, name_of, namespace_of
 from responder.sandbox.api.request_log import RequestLog
@@ -47,9 +48,15 @@ class Cluster:
         """Switches for what shall go wrong between clients and the API server."""
         return self._server.faults
 
-    def kubeconfig(self, token: str = ADMIN_TOKEN, namespace: str = "default") -> dict[str, Any]:
-        """A kubeconfig for kubectl and other clients, as the bearer of token."""
-        return kubeconfig(self.url, token, namespace)
+    async def play(self, plan: FaultPlan) -> None:
+        """Put a plan's fault rules in force and let befall the API server what the plan says, in its time."""
+        await self._server.play(plan)
+
+    def kubeconfig(
+        self, token: str = ADMIN_TOKEN, namespace: str = "default", *, for_kubectl: bool = False
+    ) -> dict[str, Any]:
+        """A kubeconfig as the bearer of token; for_kubectl: one that names the bearer in the server's URL."""
+        return kubeconfig(self.url, token, namespace, for_kubectl=for_kubectl)
 
     @classmethod
     @asynccontextmanager

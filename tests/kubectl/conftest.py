@@ -12,7 +12,7 @@ import yaml
 
 from responder.clock import SystemClock
 from responder.sandbox.api.access import ADMIN, Tokens, User
-from responder.sandbox.api.server import ADMIN_TOKEN, kubeconfig
+from responder.sandbox.api.server import ADMIN_TOKEN
 from responder.sandbox.cluster import Cluster
 from tests.kubectl.running import NAMESPACE, Kubectl, find_kubectl
 from tests.shared import CHECKOUT
@@ -55,7 +55,7 @@ def kubectl_as(binary: Path, cluster: Cluster, tmp_path: Path) -> KubectlAs:
 
     def make(namespace: str, *, limited: bool = False) -> Kubectl:
         token = LIMITED_TOKEN if limited else ADMIN_TOKEN
-        return Kubectl(binary, tmp_path, kubeconfig(cluster.url, token, namespace, for_kubectl=True))
+        return Kubectl(binary, tmp_path, cluster.kubeconfig(token, namespace, for_kubectl=True))
 
     return make
 
