@@ -15,6 +15,7 @@ import typer
 
 from responder.cli.demo import demo
 from responder.cli.rules import rules_commands
+from responder.cli.sandbox import sandbox
 from responder.clock import SystemClock
 from responder.errors import ResponderError
 from responder.settings import SettingsError, load_settings
@@ -27,6 +28,7 @@ cli = typer.Typer(
     help="Turns a firing alert into a proven rollback, or into a person who knows why it was not done.",
 )
 cli.command()(demo)
+cli.command()(sandbox)
 cli.add_typer(rules_commands, name="rules")
 
 

@@ -53,7 +53,7 @@ LATENCY_P95 = "sandbox.responder.dev/latency-p95"
 
 _DEPLOY = Path(__file__).parents[2] / "deploy"
 _RIGHTS = ("namespace.yaml", "serviceaccount.yaml", "rbac.yaml")
-_ACCOUNT = User(
+RESPONDER_ACCOUNT = User(
     f"system:serviceaccount:{HOME}:responder",
     ("system:serviceaccounts", f"system:serviceaccounts:{HOME}", "system:authenticated"),
 )
@@ -167,12 +167,13 @@ async def start_world(clock: Clock, plan: Plan, responder_port: int) -> AsyncIte
         cluster = await stack.enter_async_context(
             Cluster.start(
                 clock=clock,
-                tokens=Tokens({ADMIN_TOKEN: ADMIN, RESPONDER_TOKEN: _ACCOUNT}),
+                tokens=Tokens({ADMIN_TOKEN: ADMIN, RESPONDER_TOKEN: RESPONDER_ACCOUNT}),
                 seed=plan.seed,
                 pod_network=plan.pod_network,
                 endpoints_per_slice=plan.endpoints_per_slice,
             )
         )
+        install_responder(cluster)
         _furnish(cluster, plan)
         pods = PodDirectory(cluster.store)
         stack.callback(pods.close)
@@ -240,13 +241,17 @@ async def _start_alerts(stack: AsyncExitStack, world: World) -> list[Any]:
     return [world.prometheus.run(), *(alertmanager.run() for alertmanager in world.alertmanagers)]
 
 
-def _furnish(cluster: Cluster, plan: Plan) -> None:
-    """Our resource definitions and rights as deploy/ has them, the workload and its Service."""
+def install_responder(cluster: Cluster) -> None:
+    """Apply our resource definitions and rights as deploy/ has them."""
     if not _DEPLOY.is_dir():
         raise ResponderError(f"{_DEPLOY} is missing: the sandbox needs a checkout of the project")
     for path in (*sorted(_DEPLOY.glob("crds/*.yaml")), *(_DEPLOY / name for name in _RIGHTS)):
         for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
             cluster.apply(manifest)
+
+
+def _furnish(cluster: Cluster, plan: Plan) -> None:
+    """The workload and its Service."""
     workload = plan.file.workload
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": workload.namespace}})
     manifest = deployment(

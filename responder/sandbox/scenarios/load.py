@@ -1,0 +1,73 @@
+"""Reads a scenario file; what is wrong in it is told with file and line.
+
+The only part of the scenarios that reads files. Called by the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from responder.errors import ResponderError
+from responder.sandbox.scenarios.model import Scenario
+
+_LARGEST_BYTES = 256 * 1024
+EXAMPLE = Path(__file__).parent / "bad-release.yaml"
+
+
+class ScenarioError(ResponderError):
+    """A scenario file can't be played; the message has a line for each mistake."""
+
+
+def load_scenario(path: Path) -> Scenario:
+    """The scenario that the file describes. Raises ScenarioError with every mistake found."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+    except OSError as error:
+        raise ScenarioError(f"{path}: can't be read ({error.strerror}): name a scenario file") from error
+    if len(data) > _LARGEST_BYTES:
+        raise ScenarioError(f"{path}: has more than {_LARGEST_BYTES} bytes: split it into several scenarios")
+    try:
+        text = data.decode()
+        content, node = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: is no text in UTF-8") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        raise ScenarioError(f"{path}:{line}: is no YAML: {error.problem}") from error
+    try:
+        return Scenario.model_validate(content)
+    except ValidationError as error:
+        mistakes = [
+            f"{path}:{_line_of(node, mistake['loc'])}: {_said(mistake['loc'], mistake['msg'])}"
+            for mistake in error.errors()
+        ]
+        raise ScenarioError("\n".join(mistakes)) from None
+
+
+def _said(place: Sequence[int | str], message: str) -> str:
+    where = ".".join(map(str, place))
+    words = message.removeprefix("Value error, ")
+    return f"{where}: {words}" if where else words
+
+
+def _line_of(node: yaml.Node | None, place: Sequence[int | str]) -> int:
+    """The line of the innermost part of the place that is there."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for step in place:
+        found: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == step:
+                    line, found = key.start_mark.line + 1, value
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            found = node.value[step]
+            line = found.start_mark.line + 1
+        if found is None:
+            break
+        node = found
+    return line

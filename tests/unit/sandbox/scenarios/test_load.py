@@ -1,0 +1,84 @@
+"""Scenario files: the example reads, and every mistake is told with its line."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from responder.sandbox.scenarios.load import EXAMPLE, ScenarioError, load_scenario
+from responder.sandbox.scenarios.model import Fault, Release
+
+HEAD = "apiVersion: responder.dev/v1alpha1\nkind: SandboxScenario\n"
+WORKLOAD = "workloads:\n  - {namespace: shop, name: cart}\n"
+
+
+def load(folder: Path, text: str) -> str:
+    """The message that the text is refused with; empty when it is taken."""
+    path = folder / "scenario.yaml"
+    path.write_text(text, encoding="utf-8")
+    try:
+        load_scenario(path)
+    except ScenarioError as error:
+        return str(error).replace(f"{path}:", "")
+    return ""
+
+
+def test_the_example_reads() -> None:
+    scenario = load_scenario(EXAMPLE)
+    assert [each.place for each in scenario.workloads] == ["payments/payment-service", "payments/ledger"]
+    first, second = scenario.events[0], scenario.events[1]
+    assert (first.at, type(first.action)) == (timedelta(minutes=2), Release)
+    assert isinstance(second.action, Fault)
+    assert second.action.lasts == timedelta(minutes=10)
+    assert scenario.rules is not None
+    assert (EXAMPLE.parent / scenario.rules).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (HEAD, "1: workloads: Field required"),
+        (HEAD + "workloads: []\n", "1: a scenario has at least one of workloads"),
+        (HEAD + "workloads:\n  - name: Cart\n", "4: workloads.0.name: String should match pattern"),
+        (
+            HEAD + "workloads:\n  - name: cart\n    replics: 3\n",
+            "5: workloads.0.replics: Extra inputs are not permitted",
+        ),
+        (
+            HEAD + "workloads:\n  - name: cart\n    latencyP95: fast\n",
+            "5: workloads.0.latencyP95: 'fast' is no latency: write one such as 120ms or 4s",
+        ),
+        (
+            HEAD + WORKLOAD + "events:\n  - at: 30\n    scale: {workload: shop/cart, replicas: 1}\n",
+            "6: events.0.at: write a duration with its unit",
+        ),
+        (
+            HEAD + WORKLOAD + "events:\n  - at: 30s\n",
+            "6: events.0: an event has exactly one of release, scale",
+        ),
+        (
+            HEAD + WORKLOAD + "events:\n  - at: 1s\n    scale: {workload: shop/card, replicas: 1}\n",
+            "1: an event names shop/card, but the workloads are shop/cart",
+        ),
+        (
+            HEAD + WORKLOAD + "events:\n  - at: 1s\n    fault: {effect: explode}\n",
+            "7: events.0.fault.effect: Input should be 'refuse', 'delay'",
+        ),
+        (HEAD + "workloads: [\n", "4: is no YAML"),
+        ("just words", "1: Input should be"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(text: str, expected: str, tmp_path: Path) -> None:
+    assert load(tmp_path, text).startswith(expected)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    message = load(tmp_path, HEAD + "workloads:\n  - name: A\n  - name: b\n    replicas: -1\n")
+    assert [line.partition(":")[0] for line in message.splitlines()] == ["4", "6"]
+
+
+def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"nowhere\.yaml: can't be read"):
+        load_scenario(tmp_path / "nowhere.yaml")
