@@ -7,6 +7,7 @@ from typing import Any
 
 from responder.sandbox.cluster import Cluster
 from tests.kubectl.running import NAMESPACE, Kubectl, deployment, service
+from tests.shared import CHECKOUT
 
 
 def template_of(obj: Any) -> Any:
@@ -201,3 +202,21 @@ async def test_deleting_and_waiting(cluster: Cluster, kubectl: Kubectl) -> None:
     assert never.stderr == 'Error from server (NotFound): deployments.apps "web" not found\n'
     ignored = await kubectl.ok("delete", "deployment", "web", "--ignore-not-found")
     assert ignored == ""
+
+
+async def test_our_own_manifests_go_in_and_stay_as_they_are(kubectl: Kubectl) -> None:
+    apply = ("apply", "--kustomize", str(CHECKOUT / "deploy"))
+    first = await kubectl.run(*apply)
+    assert (first.exit_code, "openapi" in first.stderr) == (0, False)
+    again = (await kubectl.ok(*apply)).splitlines()
+    assert len(again) > 8
+    assert all(line.endswith(" unchanged") for line in again)
+
+
+async def test_replacing_keeps_what_the_server_gave(kubectl: Kubectl) -> None:
+    node_port = service()
+    node_port["spec"]["type"] = "NodePort"
+    await kubectl.ok("create", "--filename=-", stdin=node_port)
+    before = (await kubectl.get("service", "web"))["spec"]
+    assert await kubectl.ok("replace", "--filename=-", stdin=node_port) == "service/web replaced\n"
+    assert (await kubectl.get("service", "web"))["spec"] == before

@@ -1,6 +1,6 @@
 """Gives Services their cluster addresses, as the API server's allocator does.
 
-Pure but for the scan it is given. Called by the store when it creates a Service.
+Pure but for the scan it is given. Called by the store when it creates a Service, and when one is replaced.
 """
 
 from __future__ import annotations
@@ -40,6 +40,24 @@ def assign_addresses(resource: Resource, obj: Object, scan: Callable[[str], Iter
             if not port.get("nodePort"):
                 port["nodePort"] = next(n for n in range(_FIRST_NODE_PORT, 32_768) if n not in used)
             used.add(port["nodePort"])
+
+
+def keep_addresses(new: Object, old: Object) -> None:
+    """Let a Service that is replaced by one without addresses and node ports keep its own, in place."""
+    spec, kept = new.get("spec") or {}, old.get("spec") or {}
+    if spec.get("type") == "ExternalName" or kept.get("type") == "ExternalName":
+        return
+    for member in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+        if member in kept:
+            spec.setdefault(member, kept[member])
+    if spec.get("type") in ("NodePort", "LoadBalancer"):
+        ports = {
+            (port.get("port"), port.get("protocol")): port.get("nodePort") for port in kept.get("ports") or []
+        }
+        for port in spec.get("ports") or []:
+            node_port = ports.get((port.get("port"), port.get("protocol", "TCP")))
+            if node_port:
+                port.setdefault("nodePort", node_port)
 
 
 def _free_address(family: str, taken: set[str]) -> str:

@@ -1,6 +1,6 @@
 """Draws faults from a seed: the same seed gives the same plan, so that a run that failed can be run again.
 
-Pure. The server plays a plan and keeps a record of what hit whom.
+It reads no clock and changes nothing. The server plays a plan and keeps a record of what hit whom.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from responder.sandbox.api.addresses import keep_addresses
 from responder.sandbox.api.custom import DEFINITIONS, definition_causes
 from responder.sandbox.api.defaults import apply_defaults
 from responder.sandbox.api.objects import Object, without_nulls
@@ -63,6 +64,8 @@ class BuiltInKind:
         elif self._resource.has_status:
             _carry_over("status", old, new)
         self._normalize(new)
+        if self._resource.key == "services":
+            keep_addresses(new, old)
         apply_defaults(self._resource.key, new)
         if self._resource.key == "daemonsets.apps":
             _count_template_generation(new, old)

@@ -23,6 +23,8 @@ _PARAMETERS = ("dryRun", "fieldManager", "fieldValidation", "force", "pretty")
 _APPLY_PATCH = "application/apply-patch+yaml"
 # Lists whose entries keep no member that a patch does not name, and a struct of that sort.
 _RETAIN_KEYS = {"volumes": "merge,retainKeys", "strategy": "retainKeys"}
+# Never part of what is applied.
+_OPAQUE = ("status", "managedFields")
 _SCALARS: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},
     "microtime": {"type": "string", "format": "date-time"},
@@ -76,7 +78,8 @@ def _path(resource: Resource) -> dict[str, Any]:
     root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
     namespace = "/namespaces/{namespace}" if resource.namespaced else ""
     media = [JSON_PATCH, MERGE_PATCH, _APPLY_PATCH]
-    if not resource.custom:
+    if not resource.custom and _is_described(resource.kind, frozenset()):
+        # Only where every field can be looked up: else kubectl complains and goes by its own knowledge.
         media.append(STRATEGIC_MERGE_PATCH)
     parameters = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in _PARAMETERS]
     named = {"x-kubernetes-group-version-kind": _identity(resource)}
@@ -91,6 +94,17 @@ def _path(resource: Resource) -> dict[str, Any]:
     create["responses"] = {"201": {"description": "Created"}}
     collection = f"{root}{namespace}/{resource.plural}"
     return {collection: {"post": create}, f"{collection}/{{name}}": {"patch": patch}}
+
+
+def _is_described(name: str, seen: frozenset[str]) -> bool:
+    fields = struct_fields(name)
+    if fields is None:
+        return False
+    kinds = {
+        kind.removeprefix("[]").removeprefix("map:") for field, kind in fields.items() if field not in _OPAQUE
+    }
+    structs = kinds - _SCALARS.keys() - seen
+    return all(_is_described(kind, seen | structs) for kind in structs)
 
 
 def _identity(resource: Resource) -> dict[str, str]:
