@@ -184,6 +184,7 @@ def test_no_history_breaks_a_promise(examples: int, capsys: pytest.CaptureFixtur
         deadline=None,
         derandomize=True,
         report_multiple_bugs=False,
+        # Not shrunk, which would take many minutes: a history that breaks a promise is short as it is.
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow],
     )
