@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from responder.sandbox.virtual_time import LoopClock
-from tests.contract.walk import SCENARIOS, Walk, walked
+from tests.contract.scenarios import SCENARIOS
+from tests.contract.walk import Walk, walked
 from tests.shared import require_transcripts, run_story
 
 # By scenario: the step's number, or the object whose milestones differ, and why.
