@@ -22,6 +22,7 @@ from responder.sandbox.bench.responder import RunningResponder, running_responde
 from responder.sandbox.bench.undone import UndoneWatch
 from responder.sandbox.bench.workloads import (
     Workload,
+    complete,
     create,
     release_bad,
     remembered,
@@ -33,6 +34,8 @@ from responder.tasks import alongside
 _INCIDENTS = "/apis/responder.dev/v1alpha1/namespaces/{}/incidents"
 # The metric has to be bad for longer than a step of the series that an onset is looked for in.
 _BAD_FOR_SECONDS = 3.0
+# After a turn, so that what follows it (ledgers, cleaning up) does not fall into the next one.
+_QUIET_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -59,7 +62,7 @@ async def run_race(ground: Ground, turns: int, kubectl_turns: int) -> list[Figur
 async def _record(ground: Ground, undone: UndoneWatch) -> tuple[tuple[Exchange, ...], str]:
     """One incident through the recording proxy: its requests, and the namespace they speak of."""
     workload = Workload(f"{ground.prefix}-recorded")
-    async with recording(ground.api, ground.folder) as (recorder, kubeconfig):
+    async with recording(ground.api, ground.folder, ground.clock) as (recorder, kubeconfig):
         rules = write_rules([workload], ground.folder / "rules-recorded")
         await create(ground.api, [workload], ground.clock)
         async with running_responder(
@@ -69,7 +72,7 @@ async def _record(ground: Ground, undone: UndoneWatch) -> tuple[tuple[Exchange, 
             since, over = asyncio.get_running_loop().time(), undone.expect(workload)
             await responder.deliver(ground.api.session, workload.delivery(ground.clock.now()))
             await undone.within(over)
-            await _proven(ground, workload)
+            await _over(ground, workload)
         return critical_path(recorder.exchanges, since), workload.namespace
 
 
@@ -83,14 +86,14 @@ async def _make_bad(ground: Ground, workloads: Sequence[Workload]) -> None:
     await ground.clock.sleep(_BAD_FOR_SECONDS)
 
 
-async def _proven(ground: Ground, workload: Workload) -> None:
+async def _over(ground: Ground, workload: Workload) -> None:
     """Let the metric be good again and wait until the incident is over, so that turns don't overlap."""
     since, _ = ground.prometheus.bad[workload.namespace]
     ground.prometheus.bad[workload.namespace] = (since, ground.clock.now().timestamp())
 
     async def over() -> bool:
         found = await ground.api.items(_INCIDENTS.format(workload.namespace))
-        return any((each.get("status") or {}).get("phase") in ("Settling", "Closed") for each in found)
+        return any((each.get("status") or {}).get("phase") == "Closed" for each in found)
 
     await until(over, f"the end of {workload.namespace}'s incident", ground.clock)
 
@@ -151,10 +154,13 @@ class _Race:
         self, responder: RunningResponder, session: aiohttp.ClientSession, workload: Workload
     ) -> float:
         delivery = workload.delivery(self._ground.clock.now())
-        before = responder.cpu_seconds()
-        seconds = await self._timed(workload, lambda _: responder.deliver(session, delivery))
+        before, undone = responder.cpu_seconds(), self._undone.expect(workload)
+        started = asyncio.get_running_loop().time()
+        await responder.deliver(session, delivery)
+        seconds = await self._undone.within(undone) - started
         self._times.cpu.append(responder.cpu_seconds() - before)
-        await _proven(self._ground, workload)
+        await _over(self._ground, workload)
+        await self._ground.clock.sleep(_QUIET_SECONDS)
         return seconds
 
     async def _bare(self, workload: Workload) -> float:
@@ -162,10 +168,14 @@ class _Race:
         return await self._timed(workload, lambda _: replay.run())
 
     async def _timed(self, workload: Workload, work: Callable[[Workload], Awaitable[None]]) -> float:
+        """Seconds until the undo; returns when its rollout is over, and everybody quiet again."""
         undone = self._undone.expect(workload)
         started = asyncio.get_running_loop().time()
         await work(workload)
-        return await self._undone.within(undone) - started
+        seconds = await self._undone.within(undone) - started
+        await complete(self._ground.api, [workload], self._ground.clock)
+        await self._ground.clock.sleep(_QUIET_SECONDS)
+        return seconds
 
 
 def _own_figures(times: Times) -> list[Figure]:

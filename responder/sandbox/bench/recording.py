@@ -1,6 +1,7 @@
-"""A proxy before the API server that writes down what the responder asks, and what ran at the same time.
+"""A proxy before the API server that writes down what the responder asks, and what it asks side by side.
 
-Used for one incident only: what is timed does not pass through it.
+It holds each request back for a moment, so that those sent at once are seen to overlap. Used for one incident
+only: what is timed does not pass through it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import aiohttp
 import yaml
 from aiohttp import web
 
+from responder.clock import Clock
 from responder.sandbox.api.objects import Object
 from responder.sandbox.api.server import kubeconfig, run_server
 from responder.sandbox.bench.api import Api
 
 _LARGEST_BODY = 2**24
+_HELD_BACK_SECONDS = 0.1
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)
 
 
@@ -41,13 +44,15 @@ class Exchange:
 class Recorder:
     """Passes everything on, and keeps all but watches, in the order of their ends."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, clock: Clock) -> None:
         self.exchanges: list[Exchange] = []
         self._api = api
+        self._clock = clock
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Send a request on to the API server and its answer back."""
         started, body = asyncio.get_running_loop().time(), await request.read()
+        await self._clock.sleep(_HELD_BACK_SECONDS)
         async with self._api.session.request(
             request.method,
             self._api.url + request.raw_path,
@@ -85,9 +90,9 @@ async def _stream(request: web.Request, answer: aiohttp.ClientResponse) -> web.S
 
 
 @asynccontextmanager
-async def recording(api: Api, folder: Path) -> AsyncIterator[tuple[Recorder, Path]]:
+async def recording(api: Api, folder: Path, clock: Clock) -> AsyncIterator[tuple[Recorder, Path]]:
     """Serve a recording proxy; yields it and the path of the kubeconfig that leads through it."""
-    recorder = Recorder(api)
+    recorder = Recorder(api, clock)
     app = web.Application(client_max_size=_LARGEST_BODY)
     app.router.add_route("*", "/{path:.*}", recorder.pass_on)
     async with run_server(app) as url:

@@ -86,6 +86,8 @@ class Replay:
         if isinstance(recorded, dict) and isinstance(here, dict):
             for key in recorded.keys() & here.keys():
                 if key == "resourceVersion":
+                    if "uid" not in recorded:  # a list's: by chance also the version of its newest object
+                        continue
                     self._known[f'"resourceVersion": "{recorded[key]}"'] = f'"resourceVersion": "{here[key]}"'
                 else:
                     self._learn(recorded[key], here[key])
