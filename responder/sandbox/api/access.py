@@ -32,6 +32,7 @@ class User:
 
     name: str
     groups: tuple[str, ...] = ()
+    uid: str = ""
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
@@ -70,7 +71,7 @@ class Tokens:
         user = self.users.get(token.strip())
         if user is None:
             raise ApiError(401, "Unauthorized", "Unauthorized")
-        return User(user.name, (*user.groups, "system:authenticated"))
+        return User(user.name, (*user.groups, "system:authenticated"), user.uid)
 
 
 def service_account(namespace: str, name: str) -> User:

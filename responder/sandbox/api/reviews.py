@@ -78,7 +78,8 @@ def _review_rules(call: Call, body: Object, authorizer: Authorizer) -> Reply:
 
 
 def _review_self(call: Call, _body: Object, _authorizer: Authorizer) -> Reply:
-    who = {"username": call.user.name, "groups": list(call.user.groups)}
+    who = {"username": call.user.name, "uid": call.user.uid, "groups": list(call.user.groups)}
+    who = {name: value for name, value in who.items() if value}
     answer = _envelope("SelfSubjectReview", AUTHENTICATION, status={"userInfo": who})
     answer["metadata"] = {"creationTimestamp": seconds_text(call.at)}
     return Reply(201, answer)

@@ -38,11 +38,12 @@ from responder.sandbox.api.objects import (
     metadata,
     name_of,
     namespace_of,
-    owner_references,
     seconds_text,
 )
+from responder.sandbox.api.ownership import Ownership
+from responder.sandbox.api.preconditions import check_locks, check_namespace, refuse_invalid
 from responder.sandbox.api.resources import Catalog, Resource
-from responder.sandbox.api.status import ApiError, Cause
+from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.structure import Structure
 
 __all__ = ["ApiError", "Event", "Object", "Resource", "Store"]
@@ -69,8 +70,7 @@ class Store:
         self.catalog = Catalog()
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
         self._kinds: dict[str, Kind] = {r.key: BuiltInKind(r) for r in self.catalog}
-        self._by_owner: dict[str, set[tuple[str, str, str]]] = {}
-        self._uids: set[str] = set()
+        self._ownership = Ownership()
         self._version = 1
         self.history = History(history_limit)
         self._listeners: list[Callable[[Event], None]] = []
@@ -119,12 +119,12 @@ class Store:
 
     def dependents(self, uid: str) -> Iterator[tuple[Resource, Object]]:
         """Yield the objects whose ownerReferences name uid, uncopied."""
-        for key, namespace, name in sorted(self._by_owner.get(uid, ())):
+        for key, namespace, name in self._ownership.dependents(uid):
             yield self.resource(key), self._stored(key)[namespace, name]
 
     def has_uid(self, uid: str) -> bool:
         """Tell whether any object bears uid."""
-        return uid in self._uids
+        return self._ownership.has_uid(uid)
 
     def serve_custom(self, resource: Resource, kind: CustomKind) -> None:
         """Accept objects of a custom resource from now on."""
@@ -161,13 +161,17 @@ class Store:
         meta = metadata(new)
         for member in (*_KEPT_BY_SERVER, "resourceVersion", "generation"):
             meta.pop(member, None)
-        self._check_namespace(resource, new)
+        if resource.namespaced:
+            namespace = self._stored("namespaces").get(("", namespace_of(new)))
+            check_namespace(resource, new, self.resource("namespaces"), namespace)
+        else:
+            meta.pop("namespace", None)
         if not meta.get("name") and meta.get("generateName"):
             meta["name"] = self._generated_name(key, namespace_of(new), meta["generateName"])
         kind = self.kind(resource)
         kind.prepare_create(new)
         _tidy(meta)
-        self._refuse_invalid(resource, new, kind.validate(new, None, ""))
+        refuse_invalid(resource, new, kind.validate(new, None, ""))
         taken = self._stored(key).get((namespace_of(new), name_of(new)))
         if taken is not None:
             dying = bool(taken["metadata"].get("deletionTimestamp"))
@@ -206,7 +210,7 @@ class Store:
         old = self._stored(key).get((namespace_of(new), name_of(new)))
         if old is None:
             raise status.not_found(resource, name_of(new))
-        self._check_locks(resource, new, old)
+        check_locks(resource, new, old)
         meta, kept = metadata(new), old["metadata"]
         for member in (*_KEPT_BY_SERVER, "generateName", "generation", "resourceVersion"):
             meta.pop(member, None)
@@ -216,7 +220,7 @@ class Store:
         kind.prepare_update(new, old, subresource)
         meta = new["metadata"]
         _tidy(meta)
-        self._refuse_invalid(resource, new, kind.validate(new, old, subresource))
+        refuse_invalid(resource, new, kind.validate(new, old, subresource))
         if managed_fields is not None:
             meta["managedFields"] = managed_fields
         if new == old:
@@ -280,12 +284,13 @@ class Store:
         new["metadata"]["resourceVersion"] = str(self._version)
         place = (namespace_of(new), name_of(new))
         stored = self._stored(resource.key)
-        self._index(resource, old, added=False)
+        if old is not None:
+            self._ownership.remove(resource, old)
         if event_type == "DELETED":
             del stored[place]
         else:
             stored[place] = new
-            self._index(resource, new, added=True)
+            self._ownership.add(resource, new)
         shown = copied(new)
         if event_type == "DELETED" and old is not None:
             # A watch tells the last stored state of what is gone, under the version of its end.
@@ -310,17 +315,6 @@ class Store:
         finally:
             self._delivering = False
 
-    def _index(self, resource: Resource, obj: Object | None, *, added: bool) -> None:
-        if obj is None:
-            return
-        place = (resource.key, namespace_of(obj), name_of(obj))
-        (self._uids.add if added else self._uids.discard)(obj["metadata"]["uid"])
-        for owner in owner_references(obj):
-            places = self._by_owner.setdefault(str(owner.get("uid")), set())
-            (places.add if added else places.discard)(place)
-            if not places:
-                del self._by_owner[str(owner.get("uid"))]
-
     def _stored(self, key: str) -> dict[tuple[str, str], Object]:
         return self._objects.setdefault(key, {})
 
@@ -334,46 +328,6 @@ class Store:
             if (namespace, name) not in self._stored(key):
                 break
         return name
-
-    def _check_namespace(self, resource: Resource, new: Object) -> None:
-        if not resource.namespaced:
-            new["metadata"].pop("namespace", None)
-            return
-        name = namespace_of(new)
-        namespace = self._stored("namespaces").get(("", name))
-        if namespace is None:
-            raise status.not_found(self.resource("namespaces"), name)
-        if namespace["metadata"].get("deletionTimestamp"):
-            why = f"unable to create new content in namespace {name} because it is being terminated"
-            cause = Cause(
-                "NamespaceTerminating", f"namespace {name} is being terminated", "metadata.namespace"
-            )
-            raise status.forbidden(resource, name_of(new), why, cause)
-
-    def _check_locks(self, resource: Resource, new: Object, old: Object) -> None:
-        meta, kept, name = new["metadata"], old["metadata"], name_of(old)
-        if meta.get("uid") and meta["uid"] != kept["uid"]:
-            group = f"{resource.group}/" if resource.custom else ""
-            path = f"/registry/{group}{resource.plural}/{namespace_of(old)}/{name}"
-            why = (
-                f"StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg:"
-                f" Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {kept['uid']}"
-            )
-            raise status.conflict(resource, name, why)
-        version = str(meta.get("resourceVersion") or "")
-        if not version:
-            if not resource.unconditional_update:
-                cause = status.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-                raise status.invalid(resource, name, [cause], by_resource=True)
-        elif not version.isdigit():
-            raise ApiError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
-        elif version != kept["resourceVersion"]:
-            raise status.conflict(resource, name)
-
-    def _refuse_invalid(self, resource: Resource, obj: Object, causes: object) -> None:
-        found = list(causes)  # type: ignore[call-overload]
-        if found:
-            raise status.invalid(resource, name_of(obj), found)
 
 
 def _tidy(meta: dict[str, object]) -> None:
