@@ -41,7 +41,7 @@ test: venv binaries ## Run all tests but the slow ones
 test-slow: venv binaries ## Run the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]
 
-bench: venv ## Measure from webhook to undo, beside bare requests and kubectl (about four minutes)
+bench: venv ## Measure from webhook to undo, beside bare requests and kubectl (about eight minutes)
 	$(BIN)/python -m responder.sandbox.bench $(ARGS)
 
 lint: venv ## Check format, style, types and the layers of imports

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.contract.subject import CLUSTER, LEFT_OUT, SUBJECTS, Story, play, why_no_cluster
+from tests.contract.subject import (
+    CLUSTER,
+    LEFT_OUT,
+    SUBJECTS,
+    Story,
+    play,
+    take_definitions_away,
+    why_no_cluster,
+)
 
 Tell = Callable[[Story], None]
 
 
+@pytest.fixture(scope="session")
+def definitions() -> Iterator[None]:
+    """Takes away at the end what stories had to define in a cluster."""
+    yield
+    take_definitions_away()
+
+
 @pytest.fixture(params=SUBJECTS)
-def tell(request: pytest.FixtureRequest, tmp_path: Path) -> Tell:
+def tell(request: pytest.FixtureRequest, definitions: None, tmp_path: Path) -> Tell:
     """Tells a story on a subject; a cluster is touched only where somebody asked for that."""
     why = why_no_cluster() if request.param == CLUSTER else None
     if why is not None:

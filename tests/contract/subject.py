@@ -38,6 +38,8 @@ SUBJECTS = (SANDBOX, WITHOUT_KUBELET, CLUSTER)
 
 # What a story could not look at on the cluster it ran on, for the last lines of the run.
 LEFT_OUT: list[str] = []
+# Our definitions that were put into a cluster, to be taken away at the end of the run.
+_APPLIED: set[str] = set()
 
 
 @dataclass(slots=True)
@@ -184,7 +186,9 @@ async def _subject(name: str, path: Path, clock: Clock) -> AsyncIterator[Subject
     async with AsyncExitStack() as stack:
         api = await connect(path, clock=clock)
         stack.push_async_callback(api.close)
-        await _define(api, clock)
+        applied = await _define(api, clock)
+        if name == CLUSTER:
+            _APPLIED.update(applied)
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         await api.create(NAMESPACES, body)
         stack.push_async_callback(_remove, api, namespace)
@@ -209,16 +213,34 @@ async def _delete(api: Kubernetes, path: str) -> None:
         return
 
 
-async def _define(api: Kubernetes, clock: Clock) -> None:
-    """Apply our definitions where they are missing (they stay), and wait until they are established."""
+async def _define(api: Kubernetes, clock: Clock) -> list[str]:
+    """Apply our definitions where they are missing and wait until they are established; names of those."""
+    applied = []
     for file in sorted((CHECKOUT / "deploy" / "crds").glob("*.yaml")):
         definition = yaml.safe_load(file.read_text(encoding="utf-8"))
         try:
             await api.create(paths.custom_resource_definitions(), definition)
         except AlreadyExists:
             continue
+        applied.append(str(definition["metadata"]["name"]))
     while not all(map(established, (await api.list(paths.custom_resource_definitions())).items)):
         await clock.sleep(0.2)
+    return applied
+
+
+def take_definitions_away() -> None:
+    """Remove from the cluster the definitions that a story had to apply."""
+
+    async def remove() -> None:
+        api = await connect(Path(os.environ["KUBECONFIG"]), clock=SystemClock())
+        try:
+            for name in sorted(_APPLIED):
+                await _delete(api, paths.named(paths.custom_resource_definitions(), name))
+        finally:
+            await api.close()
+
+    if _APPLIED:
+        asyncio.run(remove())
 
 
 def established(definition: Object) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import yaml
 
@@ -86,7 +87,7 @@ class Workload:
             "startsAt": starts_at.isoformat(),
             "endsAt": "0001-01-01T00:00:00Z",
             "generatorURL": "",
-            "fingerprint": f"{hash(self.namespace) & 0xFFFFFFFFFFFFFFFF:016x}",
+            "fingerprint": f"{crc32(self.namespace.encode()):016x}",
         }
         return {
             "version": "4",
