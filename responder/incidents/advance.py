@@ -23,7 +23,7 @@ from responder.incidents.model import (
 )
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.decide import Course, Judgement
-from responder.rules.model import Action, Channel, RuleFile, strongest
+from responder.rules.model import Action, Channel, Mode, RuleFile, strongest
 from responder.verdicts import Result, Verdict
 from responder.workloads.ledger import parse_revision
 from responder.workloads.views import Deployment
@@ -77,6 +77,7 @@ def judged(incident: Incident, judgement: Judgement, file: RuleFile, now: dateti
             "target": None if judgement.target is None else parse_revision(judgement.target),
             "verdicts": tuple(record_verdict(verdict) for verdict in judgement.verdicts),
             "ask": _ask(incident, judgement, file, now),
+            "answers_spent": status.answers_spent + judgement.spends_answer,
             "page": _page(status.page, judgement, now),
             "times": times,
         }
@@ -271,6 +272,8 @@ def _notify(status: Status, judgement: Judgement) -> tuple[str, ...]:
 def _ask(incident: Incident, judgement: Judgement, file: RuleFile, now: datetime) -> Ask | None:
     """The question that stands beside this course. One that is awaited keeps its clock when it changes."""
     if judgement.course not in (Course.ASK, Course.HOLD, Course.TELL) or not judgement.possible:
+        return None
+    if file.mode is Mode.OBSERVE:
         return None
     old = incident.status.ask
     awaited = old if incident.phase is Phase.AWAITING_DECISION else None

@@ -193,6 +193,8 @@ class Status(Record):
     target: RevisionRef | None = None
     verdicts: tuple[VerdictEntry, ...] = ()
     ask: Ask | None = None
+    # How many answers came to nothing in their time: the same question put again is another one.
+    answers_spent: int = 0
     page: Page | None = None
     rollback: Rollback | None = None
     times: Times = Times()

@@ -112,6 +112,7 @@ class Gatherer:
             protected=self._protection(incident.key),
             question=_question(incident),
             answer=cluster.answer,
+            answers_spent=incident.status.answers_spent,
             expired=now >= _expiry(incident, file),
             trouble=questions.trouble,
         )
@@ -168,7 +169,9 @@ class Gatherer:
         found = await self._store.get_decision(incident.metadata.namespace, incident.name, ask.digest)
         if found is None or found.spec.incident_uid != incident.metadata.uid:
             return None
-        return Answer(found.spec.digest, found.spec.choice == "rollback", found.spec.by)
+        # The API server's own time: whoever writes a Decision with kubectl may put any into its spec.
+        at = found.metadata.creation_timestamp
+        return Answer(found.spec.digest, found.spec.choice == "rollback", found.spec.by, at)
 
     def _protection(self, key: WorkloadKey) -> str | None:
         if key.namespace == self._home:

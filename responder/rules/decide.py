@@ -44,6 +44,7 @@ class Judgement:
     digest: str
     page: bool
     by: str = "responder"
+    spends_answer: bool = False
 
     @property
     def overridable(self) -> tuple[str, ...]:
@@ -59,9 +60,10 @@ class Judgement:
 def decide(facts: Facts) -> Judgement:
     """What to do about the incident now."""
     verdicts = tuple(guard(facts) for guard in GUARDS)
-    if facts.answer is not None:
+    # Mode observe never acts, not even for a person whose question is from before it.
+    if facts.answer is not None and (facts.file.mode is Mode.ACT or not facts.answer.rollback):
         return _answered(facts, verdicts)
-    if not facts.firing and all(facts.holds_now(rule.condition) is False for rule in facts.rules):
+    if not facts.firing and all(facts.false_now(rule.condition) for rule in facts.rules):
         return _judge(
             facts,
             verdicts,
@@ -119,7 +121,7 @@ def _observed(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
 
 
 def _answered(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
-    """A person answered. The answer overrules exactly what was shown with the question."""
+    """A person answered. It overrules exactly what was shown, and counts for as long as an undo may take."""
     answer, question = facts.answer, facts.question
     assert answer is not None
     if not answer.rollback and not _grown(facts):
@@ -129,6 +131,10 @@ def _answered(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
     if not answer.rollback:
         message = f"{answer.by} chose to leave it, but since then the rule {facts.rule.id} fires."
         return _judge(facts, verdicts, Course.ASK, "SituationChanged", message, page=True)
+    if facts.now - answer.at > facts.file.rollback.within:
+        # What stood in its way may go hours later, when nobody thinks of that click any more.
+        message = f"{answer.by} chose to roll back, which could not be done in time: decide again."
+        return _judge(facts, verdicts, Course.ASK, "AnswerTooOld", message, page=True, spends_answer=True)
     shown = () if question is None else question.overridable
     fresh = [v for v in verdicts if not v.passed and not (overridable(v) and _shown(v) in shown)]
     if question is None or question.digest != answer.digest or fresh:
@@ -192,6 +198,7 @@ def _judge(
     *,
     page: bool = False,
     by: str = "responder",
+    spends_answer: bool = False,
 ) -> Judgement:
     target = None if facts.target is None else facts.target.replicaset
     return Judgement(
@@ -203,16 +210,18 @@ def _judge(
         bad=facts.bad,
         target=target,
         onset_at=find_onset(facts),
-        digest=_digest(facts, verdicts),
+        digest=_digest(facts, verdicts, facts.answers_spent + spends_answer),
         page=page,
         by=by,
+        spends_answer=spends_answer,
     )
 
 
-def _digest(facts: Facts, verdicts: tuple[Verdict, ...]) -> str:
+def _digest(facts: Facts, verdicts: tuple[Verdict, ...], answers_spent: int) -> str:
     """What a question is about, in ten characters: how grave, which revisions, which checks in the way."""
     parts = [
         facts.incident,
+        str(answers_spent),
         facts.rule.action.value,
         facts.bad.uid if facts.bad else "",
         facts.target.replicaset.uid if facts.target else "",

@@ -39,6 +39,7 @@ class Answer:
     digest: str
     rollback: bool
     by: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class Facts:
     `rules` are those of the incident's alerts, `firing` those whose alert has not ended. `history` is None
     when the workload is gone. `bad` is the current revision, `target` the one to go back to.
     `measurements` are taken now, `before` just before `bad` began to serve (on the target's pods where the
-    metric splits by pod), `series` at short range from before that until now.
+    metric splits by pod), `series` at short range from before that until now. `answers_spent` counts people's
+    answers that came to nothing in their time: no later question is taken for the one they were given to.
     """
 
     now: datetime
@@ -75,6 +77,7 @@ class Facts:
     protected: str | None = None
     question: Question | None = None
     answer: Answer | None = None
+    answers_spent: int = 0
     expired: bool = False
     trouble: str = ""
 
@@ -104,6 +107,15 @@ class Facts:
     def holds_now(self, condition: Condition) -> bool | None:
         """The condition on the values measured now."""
         return holds(condition, values_of(condition, self.measurements))
+
+    def false_now(self, condition: Condition) -> bool:
+        """True when the values measured now, on enough samples, make the condition false."""
+        enough = {
+            leaf: measured
+            for leaf, measured in self.measurements.items()
+            if measured.rests_on(self.file.metrics[leaf.metric].min_samples)
+        }
+        return holds(condition, values_of(condition, enough)) is False
 
 
 def values_of(

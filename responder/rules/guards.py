@@ -90,14 +90,22 @@ def still_true(facts: Facts) -> Verdict:
         return unknown(
             check, "NoData", f"Prometheus has no value for {condition} now: {_said(facts)}.", **evidence
         )
+    if not truth and not facts.false_now(condition):
+        text = f"{condition} does not hold, but on too few samples to mean something"
+        return unknown(check, "TooFewSamples", f"{text}: {_said(facts)}.", **evidence)
     if not truth:
         return failed(
             check, "ConditionFalse", f"{condition} does not hold any more: {_said(facts)}.", **evidence
         )
-    for leaf in comparisons(condition):
-        lacking = _lacking(facts.file.metrics[leaf.metric], facts.measurements[leaf], bad_needed=True)
-        if lacking:
-            return unknown(check, "TooFewSamples", f"{condition} holds, but {lacking}.", **evidence)
+    lacking = {
+        leaf: _lacking(facts.file.metrics[leaf.metric], facts.measurements[leaf], bad_needed=True)
+        for leaf in comparisons(condition)
+    }
+    # One side of an OR suffices: what lacks samples counts as not measured.
+    sound = {leaf: facts.measurements[leaf] for leaf, why in lacking.items() if not why}
+    if holds(condition, values_of(condition, sound)) is not True:
+        why = next(why for why in lacking.values() if why)
+        return unknown(check, "TooFewSamples", f"{condition} holds, but {why}.", **evidence)
     if not facts.firing:
         # Somebody may have silenced it: nothing is done by itself about what nobody is alerted of any more.
         text = f"{condition} holds, but every alert has ended, vanished or been silenced"
@@ -242,6 +250,16 @@ def not_again(facts: Facts) -> Verdict:
             "UndoOfUndo",
             f"The current revision is itself the result of the rollback in {done.incident}.",
             incident=done.incident,
+        )
+    target = None if facts.target is None else facts.target.replicaset
+    if facts.bad is not None and target is not None and facts.bad.created_at < target.created_at:
+        # Whoever went back to an older revision had a reason, which no metric of ours need show.
+        return failed(
+            check,
+            "UndoOfUndo",
+            f"Somebody went back from {target.name} to the older {facts.bad.name}: rolling that back would"
+            f" bring {target.name} again.",
+            target=target.name,
         )
     left = next(
         (a for a in ledger.left_alone if facts.bad and a.uid == facts.bad.uid and facts.now < a.until), None

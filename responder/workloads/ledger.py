@@ -142,7 +142,10 @@ class Ledger(Record):
 
 
 def serving_at(history: History, ledger: Ledger, instant: datetime) -> ReplicaSet | None:
-    """The newest revision that had begun to serve by that instant and had not ended, or None."""
+    """The newest revision that had begun to serve by that instant and had not ended.
+
+    None where there was none, or where its ReplicaSet is gone since.
+    """
     known = [
         (began, rs)
         for rs in history.replicasets
@@ -151,7 +154,17 @@ def serving_at(history: History, ledger: Ledger, instant: datetime) -> ReplicaSe
         and began <= instant
         and not _ended_by(ledger, rs, instant)
     ]
-    return max(known, key=lambda pair: (pair[0], pair[1].created_at), default=(None, None))[1]
+    began, newest = max(known, key=lambda pair: (pair[0], pair[1].created_at), default=(None, None))
+    gone = (
+        serving
+        for serving in ledger.servings
+        if history.by_uid(serving.revision.uid) is None
+        and serving.first_serving_at is not None
+        and (began is None or serving.first_serving_at > began)
+        and serving.first_serving_at <= instant
+        and (serving.ended_at is None or serving.ended_at > instant)
+    )
+    return None if next(gone, None) is not None else newest
 
 
 def _ended_by(ledger: Ledger, replicaset: ReplicaSet, instant: datetime) -> bool:

@@ -25,7 +25,7 @@ def observe(ledger: Ledger, history: History, now: datetime, *, continuous: bool
     for rs in history.replicasets:
         if rs.count("readyReplicas") > 0 and rs.uid not in running:
             servings.append(_begun(rs, now, continuous=continuous))
-    return tuple(_completed(serving, history, now) for serving in servings[-MAX_SERVINGS:])
+    return tuple(_completed(serving, history, now) for serving in _bounded(servings))
 
 
 def complete(deployment: Deployment) -> bool:
@@ -36,6 +36,16 @@ def complete(deployment: Deployment) -> bool:
     wanted = deployment.replicas
     counts = (deployment.count(name) for name in ("updatedReplicas", "replicas", "availableReplicas"))
     return deployment.observed and all(count == wanted for count in counts)
+
+
+def _bounded(servings: list[Serving]) -> list[Serving]:
+    """At most so many: of pods that come and go, the first and the last; only then the oldest go."""
+    kept = list(servings)
+    while len(kept) > MAX_SERVINGS:
+        uids = [serving.revision.uid for serving in kept]
+        again = (n for n in range(1, len(kept) - 1) if uids[n - 1] == uids[n] == uids[n + 1])
+        del kept[next(again, 0)]
+    return kept
 
 
 def _continued(serving: Serving, rs: ReplicaSet | None, now: datetime) -> Serving:

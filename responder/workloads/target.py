@@ -41,7 +41,25 @@ def select_target(history: History, ledger: Ledger, bad: ReplicaSet) -> Target |
     _, chosen = max(known, key=lambda pair: (pair[0], _number(pair[1])))
     # A reused revision with a higher number may have served between the two.
     doubt = any(_number(rs) > _number(chosen) for rs in undated)
-    return Target(max(undated, key=_number), certain=False) if doubt else Target(chosen, certain=True)
+    if doubt:
+        return Target(max(undated, key=_number), certain=False)
+    return Target(chosen, certain=not _missing_between(chosen, bad, history, ledger))
+
+
+def _missing_between(chosen: ReplicaSet, bad: ReplicaSet, history: History, ledger: Ledger) -> bool:
+    """True when a revision whose ReplicaSet is gone served after `chosen` and until `bad` took over."""
+    chosen_from, bad_from = ledger.served_from(chosen), ledger.served_from(bad)
+    latest = ledger.latest_serving(chosen.uid)
+    if chosen_from is None or bad_from is None:
+        return False
+    # What ended while the chosen one still served did not serve between the two.
+    chosen_until = bad_from if latest is None or latest.ended_at is None else min(latest.ended_at, bad_from)
+    return any(
+        chosen_from < serving.first_serving_at < bad_from
+        and (serving.ended_at is None or serving.ended_at > chosen_until)
+        for serving in ledger.servings
+        if serving.first_serving_at is not None and history.by_uid(serving.revision.uid) is None
+    )
 
 
 def _eligible(rs: ReplicaSet, history: History, ledger: Ledger) -> bool:

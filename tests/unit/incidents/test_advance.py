@@ -20,6 +20,7 @@ from responder.incidents.model import (
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.decide import decide
 from responder.rules.facts import Facts, Freeze, Question
+from responder.rules.model import Mode
 from tests.unit.rules.build import (
     ERRORS,
     FILE,
@@ -118,6 +119,12 @@ def test_nothing_is_asked_that_could_not_be_done() -> None:
     assert (status.phase, status.ask) == (Phase.AWAITING_DECISION, None)
     assert status.page is not None
     assert status.page.reason == "Paused"
+
+
+def test_mode_observe_offers_nothing() -> None:
+    watching = replace(FILE, mode=Mode.OBSERVE)
+    status = advance.judged(incident(), decide(facts(file=watching)), watching, NOW)
+    assert (status.phase, status.ask) == (Phase.OPEN, None)
 
 
 def test_somebody_is_paged_once_a_reason() -> None:

@@ -14,6 +14,7 @@ from responder.verdicts import Result
 from tests.unit.rules.build import (
     ERRORS,
     FILE,
+    MINUTE,
     NOW,
     SLOW,
     VERY_SLOW,
@@ -33,6 +34,10 @@ BAD_LATENCY: dict[str, Any] = {
     "measurements": measurements(measured(0.0), measured(9.0)),
     "series": {"error_rate": series(0.0, None), "latency_p95": series(0.2, bad=9.0)},
 }
+HARDLY_MEASURED: dict[str, Any] = {
+    "firing": (),
+    "measurements": measurements(measured(0.0, samples=2, bad=0), measured(0.2, samples=2, bad=0)),
+}
 OVER: dict[str, Any] = {"firing": (), "measurements": measurements(measured(0.0), measured(0.2))}
 
 
@@ -44,7 +49,7 @@ def answered(found: Facts, *, rollback: bool, action: str = "rollback") -> Facts
     """The same facts after people were shown them and one of them answered."""
     shown = decide(found)
     question = asked(shown.digest, action, *shown.overridable)
-    return replace(found, question=question, answer=Answer(shown.digest, rollback, "slack:U0ONCALL"))
+    return replace(found, question=question, answer=Answer(shown.digest, rollback, "slack:U0ONCALL", NOW))
 
 
 COURSES: list[tuple[Facts, Course, str, bool]] = [
@@ -72,6 +77,8 @@ COURSES: list[tuple[Facts, Course, str, bool]] = [
     (facts(expired=True), Course.EXPIRE, "NobodyDecided", True),
     (facts((SLOW,), expired=True, **BAD_LATENCY), Course.EXPIRE, "NobodyDecided", False),
     (facts(expired=True, **OVER), Course.RECOVERED, "Recovered", False),
+    # A value that rests on a handful of samples is no recovery.
+    (facts(**HARDLY_MEASURED), Course.HOLD, "TooFewSamples", True),
 ]
 
 
@@ -123,6 +130,23 @@ def test_an_answer_overrules_nothing_else(since: dict[str, Any]) -> None:
     judgement = decide(replace(found, **since))
     assert (judgement.course, judgement.reason) == (Course.ASK, "SituationChanged")
     assert judgement.digest != decide(found).digest
+
+
+def test_an_answer_that_came_to_nothing_is_not_acted_upon_later() -> None:
+    found = answered(facts(**FROZEN), rollback=True)
+    within = FILE.rollback.within
+    assert decide(replace(found, now=NOW + within)).course is Course.ROLL_BACK
+    late = decide(replace(found, now=NOW + within + MINUTE))
+    assert (late.course, late.reason, late.spends_answer) == (Course.ASK, "AnswerTooOld", True)
+    # The same question is put again under another digest, so that it can be answered again.
+    again = decide(replace(found, answer=None, answers_spent=1))
+    assert late.digest == again.digest != decide(facts(**FROZEN)).digest
+
+
+def test_mode_observe_acts_for_nobody() -> None:
+    found = answered(facts(**FROZEN), rollback=True)
+    judgement = decide(replace(found, file=replace(FILE, mode=Mode.OBSERVE)))
+    assert (judgement.course, judgement.reason) == (Course.TELL, "ObserveMode")
 
 
 @pytest.mark.parametrize(

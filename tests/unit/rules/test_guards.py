@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from responder.rules.conditions import comparisons, parse_condition
 from responder.rules.facts import Freeze
 from responder.rules.guards import GUARDS, find_onset, overridable
+from responder.rules.measurement import Measurement
 from responder.verdicts import Result, Verdict
 from responder.workloads.ledger import LeftAlone, RollbackDone
 from responder.workloads.target import Target
 from responder.workloads.views import ReplicaSet
 from tests.unit.rules.build import (
+    ERRORS,
+    FILE,
     HOUR,
     MINUTE,
     NOW,
@@ -73,6 +77,16 @@ REUSED = ReplicaSet(
 UNSEEN = {"bad": REUSED, "ledger": ledger(serving("v1", V1_FROM), serving("v2", None))}
 V1 = PLAIN.by_uid("uid-v1")
 assert V1 is not None
+V3 = ReplicaSet(replicaset("v3", 3, V2_FROM + MINUTE))
+EITHER = parse_condition("error_rate > 1% OR latency_p95 > 5s", FILE.metrics)
+
+
+def either(rate: Measurement, p95: Measurement) -> dict[str, Any]:
+    """A rule on two metrics, measured so."""
+    rule = replace(ERRORS, condition=EITHER)
+    found = dict(zip(comparisons(EITHER), (rate, p95), strict=True))
+    return {"rules": (rule,), "firing": (rule,), "measurements": found, "before": found}
+
 
 CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("WorkloadExists", P, "WorkloadFound", {}),
@@ -94,6 +108,7 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("NotProtected", F, "Protected", {"protected": "Nothing there is rolled back."}),
     ("StillTrue", P, "ConditionTrue", {}),
     ("StillTrue", F, "ConditionFalse", errors(0.01)),
+    ("StillTrue", U, "TooFewSamples", errors(0.0, samples=299)),
     ("StillTrue", U, "NoData", errors(None)),
     ("StillTrue", U, "NoData", errors(float("nan"))),
     ("StillTrue", U, "PrometheusUnavailable", {**errors(None), "trouble": "It answered 503."}),
@@ -101,6 +116,10 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("StillTrue", U, "TooFewSamples", errors(0.05, samples=None)),
     ("StillTrue", P, "ConditionTrue", errors(0.05, samples=300, bad=5)),
     ("StillTrue", U, "TooFewSamples", errors(0.05, bad=4)),
+    # One side of an OR suffices, whatever the other one lacks; only its own samples count for it.
+    ("StillTrue", P, "ConditionTrue", either(measured(0.05), measured(0.2, bad=0))),
+    ("StillTrue", P, "ConditionTrue", either(measured(0.05), measured(None, samples=None, bad=None))),
+    ("StillTrue", U, "TooFewSamples", either(measured(0.05, bad=4), measured(0.2, bad=0))),
     ("StillTrue", U, "NoAlertFires", {"firing": ()}),
     ("InsideRollbackWindow", P, "InsideRollbackWindow", {}),
     ("InsideRollbackWindow", F, "OutsideRollbackWindow", {"file": file(window=15 * MINUTE)}),
@@ -142,6 +161,8 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(rollbacks=(done("v1", ago=HOUR),))}),
     ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(rollbacks=(done("v1", automatic=False),))}),
     ("NotAgain", F, "UndoOfUndo", {"ledger": ledger(rollbacks=(done("v2", ago=5 * HOUR),))}),
+    # Whoever went back from v3 to v2, with kubectl or otherwise, did not want v3.
+    ("NotAgain", F, "UndoOfUndo", {"target": Target(V3, certain=True)}),
     ("NotAgain", F, "LeftAlone", {"ledger": ledger(left_alone=(left("v2", NOW + MINUTE),))}),
     ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(left_alone=(left("v2", NOW),))}),
     ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(left_alone=(left("v1", NOW + MINUTE),))}),

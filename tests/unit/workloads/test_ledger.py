@@ -71,6 +71,14 @@ def test_who_served_at(instant: datetime, version: str | None) -> None:
     assert (None if found is None else found.uid) == (None if version is None else f"uid-{version}")
 
 
+def test_a_revision_that_is_gone_served_all_the_same() -> None:
+    known = ledger(serving("v1", V1_FROM), serving("v3", V2_FROM, BACK))
+    assert serving_at(history(), known, V2_FROM + MINUTE) is None
+    after = serving_at(history(), ledger(V1, V2, serving("v3", V1_FROM, V2_FROM)), NOW)
+    assert after is not None
+    assert after.uid == "uid-v2"
+
+
 def test_a_bad_revision_is_known_also_when_made_anew() -> None:
     known = ledger(known_bad=(KnownBad(revision=reference("v2"), incident="i-1", at=NOW),))
     assert known.is_known_bad(replicaset("v2"))

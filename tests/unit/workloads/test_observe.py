@@ -81,6 +81,17 @@ def test_complete_needs_every_replica_of_an_observed_generation() -> None:
     assert not complete(Deployment({**deployment("v2"), "status": {**COMPLETE, "replicas": 4}}))
 
 
+def test_pods_that_come_and_go_make_no_revision_new() -> None:
+    known = BOTH
+    for n in range(2 * MAX_SERVINGS):
+        for ready in (0, 3):
+            seen = observe(known, history(v2=ready), NOW + n * MINUTE, continuous=True)
+            known = known.model_copy(update={"servings": seen})
+    assert len(known.servings) == MAX_SERVINGS
+    assert known.began("uid-v2") == V2_FROM
+    assert known.servings[0].revision.uid == "uid-v1"
+
+
 def test_the_ledger_is_bounded() -> None:
     long = ledger(*(serving(f"v{n}", V1_FROM, V2_FROM) for n in range(MAX_SERVINGS)))
     kept = observe(long, history(v2=1), NOW, continuous=True)

@@ -86,6 +86,13 @@ def duplicate(version: str, like: str) -> Object:
         ),
         ("a duplicate of the bad one", [V1, V3, duplicate("v2", "v3")], Ledger(), ("v1", True)),
         ("alone", [V3], Ledger(), None),
+        ("the one before is gone: not simply the one before that", [V1, V3], ledger(*SERVED), ("v1", False)),
+        (
+            "what is gone had ended while the chosen one still served",
+            [V1, V3],
+            ledger(serving("v1", V1_FROM, V3_FROM), serving("v2", V2_FROM, V2_FROM + MINUTE), SERVED[2]),
+            ("v1", True),
+        ),
     ],
 )
 def test_target(name: str, found: list[Object], known: Ledger, expected: Any) -> None:

@@ -1,0 +1,68 @@
+"""What people did before counts: their own undo is not undone, their old clicks and observers do nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from responder.workloads.views import FREEZE
+from tests.flow.harness import LEAVE, QUICK, ROLL_BACK, SHORT, stage
+from tests.flow.test_asked import asked
+from tests.shared import run_story
+
+MINUTE = timedelta(minutes=1)
+WARM_UP = timedelta(minutes=3, seconds=30)
+
+
+def test_what_a_person_went_back_from_never_comes_back_by_itself(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            # As `kubectl rollout undo` does, instead of an answer.
+            here.world.release("v1")
+            await here.phase("Closed", 6 * MINUTE)
+            assert here.status()["outcome"] == "Recovered"
+            await here.rest(4 * MINUTE)
+            # Of errors v2 had none, so nothing but the way back speaks against it.
+            here.degrade("v1", error_rate=0.05)
+            await here.phase("AwaitingDecision", 4 * MINUTE, sequence=2)
+            await here.rest(timedelta(seconds=30))
+            assert "NotAgain/UndoOfUndo" in here.doubts(2)
+            assert here.versions == ["v1", "v2", "v1"]
+            assert here.undos() == []
+
+    run_story(story())
+
+
+def test_an_old_click_does_nothing_when_its_obstacle_goes(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            here.annotate_workload(FREEZE, "hands off")
+            assert (await here.click(ROLL_BACK)).taken
+            await here.rest(9 * MINUTE)
+            assert here.undos() == []
+            here.annotate_workload(FREEZE, None)
+            await here.reason("AnswerTooOld", MINUTE)
+            await here.rest(timedelta(seconds=30))
+            assert here.undos() == []
+            assert here.offers() == [ROLL_BACK, LEAVE]
+            # It is another question now, which can be answered anew.
+            assert (await here.click(ROLL_BACK)).taken
+            await here.phase("Settling", 5 * MINUTE)
+            assert here.versions == ["v1", "v2", "v1"]
+
+    run_story(story())
+
+
+def test_mode_observe_offers_and_does_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, {"mode": "observe"}, **QUICK) as here:
+            await here.rest(WARM_UP)
+            here.world.release("v2", error_rate=0.3)
+            await here.reason("ObserveMode", 4 * MINUTE)
+            await here.rest(timedelta(seconds=30))
+            assert here.offers() == []
+            assert here.writes() == []
+
+    run_story(story())
