@@ -9,8 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from responder.errors import Permanent
 from responder.incidents.phases import Outcome, Phase
 from responder.verdicts import Result, Verdict
 from responder.workloads.key import WorkloadKey
@@ -258,6 +259,21 @@ class Incident(Record):
         return f"{self.metadata.uid}.{attempt}"
 
 
+class UnreadableIncident(Permanent):
+    """An incident that the API server holds and this version can't read: a newer one or a person wrote it."""
+
+
 def parse_incident(obj: dict[str, Any]) -> Incident:
-    """The incident in an API object. A status that is absent reads as Open: creation is two writes."""
-    return Incident.model_validate({**obj, "status": obj.get("status") or {}})
+    """The incident in an API object. A status that is absent reads as Open: creation is two writes.
+
+    Raises UnreadableIncident.
+    """
+    try:
+        return Incident.model_validate({**obj, "status": obj.get("status") or {}})
+    except ValidationError as error:
+        metadata = obj.get("metadata") or {}
+        places = ", ".join(".".join(map(str, each["loc"])) for each in error.errors(include_input=False)[:5])
+        raise UnreadableIncident(
+            f"Incident {metadata.get('namespace')}/{metadata.get('name')} can't be read: {places}; correct"
+            " it, or run the version that wrote it"
+        ) from None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+import structlog
+
 from responder.clients.kubernetes import AlreadyExists, Conflict, Kubernetes, NotFound, Object, paths
 from responder.errors import Temporary
 from responder.incidents.decision import Decision, decision_name, parse_decision
@@ -19,12 +21,15 @@ from responder.incidents.model import (
     Incident,
     Notifications,
     Status,
+    UnreadableIncident,
     WorkloadRef,
     parse_incident,
 )
 from responder.incidents.phases import check_transition
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, parse_record
 from responder.workloads.key import WorkloadKey
+
+log = structlog.get_logger(__name__)
 
 # Writers of one object are few (intake, the driver, the ledger); more races than this mean a defect.
 _ATTEMPTS = 12
@@ -41,9 +46,16 @@ class IncidentStore:
         return parse_incident(await self._kubernetes.get(paths.incident(namespace, name)))
 
     async def list_open(self) -> list[Incident]:
-        """Every incident that still needs something, of all namespaces."""
+        """Every incident that still needs something, of all namespaces; without those that can't be read."""
         listed = await self._kubernetes.list(paths.incidents(None), label_selector=f"{OPEN_LABEL}=true")
-        return [parse_incident(item) for item in listed.items]
+        found = []
+        for item in listed.items:
+            try:
+                found.append(parse_incident(item))
+            except UnreadableIncident as error:
+                # One of them must not keep all the others from being driven.
+                log.error("incident_unreadable", error=str(error))
+        return found
 
     async def open(
         self, key: WorkloadKey, sequence: int, alerts: Mapping[str, AlertEntry], received_at: datetime
