@@ -10,13 +10,10 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import Literal, Protocol, assert_never
 
 from responder.rules.findings import TextError, nearest
-from responder.rules.quantities import parse_threshold
-
-if TYPE_CHECKING:
-    from responder.rules.model import Metric
+from responder.rules.quantities import Unit, parse_threshold
 
 Operator = Literal[">", ">=", "<", "<="]
 
@@ -33,6 +30,16 @@ DEEPEST_CONDITION = 20
 _TOKEN = re.compile(r"\s*(?P<token>[()]|[0-9.]+\s*%|[<>=!&|]+|[^\s()<>=!&|]+)")
 _OPERATORS: Mapping[str, Operator] = {symbol: symbol for symbol in _COMPARE}
 _METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Measurable(Protocol):
+    """A metric, as far as a condition has to know it; without a unit where the file's own is wrong."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def unit(self) -> Unit | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class AllOf:
 Condition = Comparison | AnyOf | AllOf
 
 
-def parse_condition(text: str, metrics: Mapping[str, Metric]) -> Condition:
+def parse_condition(text: str, metrics: Mapping[str, Measurable]) -> Condition:
     """The condition that `text` states about the named metrics; AND binds tighter than OR.
 
     Raises TextError with the offset of the mistake in the text.
@@ -115,7 +122,7 @@ def comparisons(condition: Condition) -> tuple[Comparison, ...]:
 class _Parser:
     """Recursive descent over the tokens of one condition."""
 
-    def __init__(self, text: str, metrics: Mapping[str, Metric]) -> None:
+    def __init__(self, text: str, metrics: Mapping[str, Measurable]) -> None:
         self._tokens = [(match["token"], match.start("token")) for match in _TOKEN.finditer(text)]
         self._end = len(text.rstrip())
         self._next = 0
@@ -160,7 +167,7 @@ class _Parser:
             raise TextError(f"{metric.name}: {error.message}", text_at) from None
         return Comparison(metric.name, comparator, threshold, f"{metric.name} {symbol} {text}")
 
-    def _parse_metric(self) -> Metric:
+    def _parse_metric(self) -> Measurable:
         name, name_at = self._pop("expected a condition such as error_rate > 1%")
         if name in self._metrics:
             return self._metrics[name]

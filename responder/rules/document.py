@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import yaml
 
-from responder.rules.findings import Location, RuleError, TextError
+from responder.rules.findings import Location, RuleError, RuleWarning, TextError
 
 # A rule file is five levels deep; the composer recurses in C, where deep nesting would end the program.
 _DEEPEST = 20
@@ -16,18 +16,34 @@ LARGEST_FILE_BYTES = 256 * 1024
 _BLOCK_STYLES = ("|", ">")
 
 
+# What the YAML parser says where lines begin too far to the left or to the right.
+_OF_INDENTATION = (
+    "mapping values are not allowed",
+    "did not find expected key",
+    "did not find expected '-' indicator",
+    "could not find expected ':'",
+)
+
+
 class Findings:
     """What is wrong in one file, collected so that a person sees every mistake at once."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.errors: list[RuleError] = []
+        self.warnings: list[RuleWarning] = []
 
     def add(self, node: yaml.Node, message: str, offset: int = 0) -> None:
         """Record a mistake at a node, or `offset` characters into the text of a scalar on one line."""
         place = self.locate(node)
         column = place.column + _written_offset(node, offset)
         self.errors.append(RuleError(self.file, place.line, column, message))
+
+    def warn(self, node: yaml.Node, message: str, offset: int = 0) -> None:
+        """Record what is allowed at a node but hardly meant, placed as a mistake would be."""
+        place = self.locate(node)
+        column = place.column + _written_offset(node, offset)
+        self.warnings.append(RuleWarning(self.file, place.line, column, message))
 
     def add_at(self, line: int, column: int, message: str) -> None:
         """Record a mistake at a line and column, both counted from 1."""
@@ -58,7 +74,8 @@ def compose(text: str, findings: Findings) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        findings.add_at(mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, f"not YAML: {said}")
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        findings.add_at(*place, f"not YAML: {said}{_guess(text, error.problem or '', place)}")
         return None
     except yaml.YAMLError as error:
         findings.add_at(1, 1, f"not YAML: {str(error).splitlines()[0]}")
@@ -66,6 +83,15 @@ def compose(text: str, findings: Findings) -> yaml.Node | None:
     if root is None:
         findings.add_at(1, 1, "the file is empty: it needs apiVersion, kind, service, workload and alerts")
     return root
+
+
+def _guess(text: str, problem: str, place: tuple[int, int]) -> str:
+    """What most likely is behind a complaint of the YAML parser, in parentheses; empty where unclear."""
+    line, column = place
+    lines = text.splitlines()
+    if line <= len(lines) and lines[line - 1][column - 1 : column] == "\t":
+        return " (a tab? indent with spaces)"
+    return " (indentation?)" if problem.startswith(_OF_INDENTATION) else ""
 
 
 def _check_events(text: str, findings: Findings) -> bool:

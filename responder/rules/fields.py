@@ -6,7 +6,7 @@ A field that is wrong yields a stand-in, so that reading goes on to the next mis
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 import yaml
 
 from responder.rules.document import Findings, scalar_text
-from responder.rules.findings import TextError, nearest
+from responder.rules.findings import TextError, closest, nearest
 from responder.rules.quantities import format_duration, parse_duration
 
 T = TypeVar("T")
@@ -28,8 +28,18 @@ _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 class Fields:
     """A mapping's values by key. `what` names the mapping in messages, such as "alert slow"."""
 
-    def __init__(self, node: yaml.Node, findings: Findings, what: str, known: Iterable[str] | None) -> None:
-        """Record unknown and duplicate keys at once; `known` None allows any key, as where keys are names."""
+    def __init__(
+        self,
+        node: yaml.Node,
+        findings: Findings,
+        what: str,
+        known: Collection[str] | None,
+        hint: Callable[[yaml.Node], str] | None = None,
+    ) -> None:
+        """Record unknown and duplicate keys at once; `known` None allows any key, as where keys are names.
+
+        `hint` may tell from an unknown key's value where it belongs; empty where it can't.
+        """
         self.node = node
         self.findings = findings
         self.what = what
@@ -38,22 +48,33 @@ class Fields:
         if not isinstance(node, yaml.MappingNode):
             findings.add(node, f"{what} has to be a mapping of keys to values")
             return
+        unknown = []
         for key, value in node.value:
-            self._add(key, value, known)
+            if not isinstance(key, yaml.ScalarNode):
+                findings.add(key, f"a key of {what} has to be a plain word")
+            elif known is not None and key.value not in known:
+                unknown.append((key, value))
+            else:
+                self._add(key, value)
+        for key, value in unknown:
+            self._add_unknown(key, value, known or (), hint(value) if hint is not None else "")
 
-    def _add(self, key: yaml.Node, value: yaml.Node, known: Iterable[str] | None) -> None:
-        if not isinstance(key, yaml.ScalarNode):
-            self.findings.add(key, f"a key of {self.what} has to be a plain word")
-            return
+    def _add(self, key: yaml.ScalarNode, value: yaml.Node) -> None:
         name: str = key.value
-        if known is not None and name not in known:
-            self.findings.add(key, f"unknown key {name} in {self.what}: {nearest(name, known)}")
-        elif name in self.values:
+        if name in self.values:
             first = self.findings.locate(self.keys[name])
             self.findings.add(key, f"{name} is written twice in {self.what}; first in line {first.line}")
         else:
             self.keys[name] = key
             self.values[name] = value
+
+    def _add_unknown(self, key: yaml.ScalarNode, value: yaml.Node, known: Collection[str], hint: str) -> None:
+        self.findings.add(key, f"unknown key {key.value} in {self.what}: {hint or nearest(key.value, known)}")
+        meant = None if hint else closest(key.value, known)
+        # Its value is read as what was meant, so that its mistakes show too and nothing is called missing.
+        if meant is not None and meant not in self.values:
+            self.keys[meant] = key
+            self.values[meant] = value
 
     def require(self, name: str, hint: str) -> yaml.Node | None:
         """The node of a field that has to be there; None after recording that it is missing."""

@@ -8,6 +8,12 @@ from difflib import get_close_matches
 
 from responder.errors import Permanent
 
+# What Prometheus and other tools call the same thing; spelling alone would not find it.
+_OTHER_WORDS = {
+    **dict.fromkeys(("expr", "condition", "on", "when"), "if"),
+    **dict.fromkeys(("percent", "percentage", "%"), "ratio"),
+}
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Location:
@@ -34,6 +40,14 @@ class RuleError:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class RuleWarning(RuleError):
+    """Something that is allowed but hardly meant; the file is used as it is."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: warning: {self.message}"
+
+
 class RuleErrors(Permanent):
     """The rule files can't be used; `errors` holds every mistake found, in the order of the files."""
 
@@ -51,10 +65,20 @@ class TextError(ValueError):
         self.offset = offset
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that a person who wrote `word` most likely meant, or None where none is near."""
+    words: Sequence[str] = sorted(known)
+    meant = _OTHER_WORDS.get(word.lower())
+    if meant in words:
+        return meant
+    close = get_close_matches(word.lower(), words, n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a person who wrote `word`: the nearest known word, or all of them."""
-    words: Sequence[str] = sorted(known)
-    if not words:
-        return ""
-    close = get_close_matches(word.lower(), words, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(words)}"
+    words = sorted(known)
+    meant = closest(word, words)
+    if meant is not None:
+        return f"did you mean {meant}?"
+    return f"known are {', '.join(words)}" if words else ""

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import yaml
 
+from responder.rules.alert_rules import ALERT_KEYS, parse_rules
 from responder.rules.document import LARGEST_FILE_BYTES, Findings, compose
 from responder.rules.fields import Fields, matching, one_of
 from responder.rules.findings import Location, RuleError, RuleErrors
-from responder.rules.model import Mode, RollbackPolicy, RuleFile, RuleSet
+from responder.rules.model import Metric, Mode, RollbackPolicy, RuleFile, RuleSet
 from responder.rules.sections import (
+    METRIC_KEYS,
     dns_label,
     parse_metrics,
     parse_rollback,
-    parse_rules,
     parse_slack,
     parse_workload,
 )
@@ -116,7 +117,7 @@ def _parse(text: str, findings: Findings) -> _Loaded | None:
     root = compose(text, findings)
     if root is None:
         return None
-    fields = Fields(root, findings, "the file", FILE_KEYS)
+    fields = Fields(root, findings, "the file", FILE_KEYS, _hint_section)
     if not isinstance(root, yaml.MappingNode):
         return None
     _check_header(fields)
@@ -126,7 +127,7 @@ def _parse(text: str, findings: Findings) -> _Loaded | None:
     metrics_node = fields.require("metrics", "named PromQL queries with a unit")
     metrics = parse_metrics(metrics_node, findings) if metrics_node is not None else {}
     alerts_node = fields.require("alerts", "conditions and what to do")
-    rules = parse_rules(alerts_node, findings, service, metrics) if alerts_node is not None else ()
+    rules = parse_rules(alerts_node, findings, service, workload, metrics) if alerts_node is not None else ()
     rollback = fields.values.get("rollback")
     policy = parse_rollback(rollback, findings) if rollback is not None else RollbackPolicy()
     slack = fields.values.get("slack")
@@ -135,21 +136,32 @@ def _parse(text: str, findings: Findings) -> _Loaded | None:
     mode = fields.optional("mode", one_of(Mode), Mode.ACT)
     if findings.errors or workload is None:
         return None
-    good = {name: metric for name, metric in metrics.items() if metric is not None}
     file = RuleFile(
         path=findings.file,
         service=service,
         workload=workload,
         services=services,
         mode=mode,
-        metrics=good,
+        metrics={name: metric for name, metric in metrics.items() if isinstance(metric, Metric)},
         rules=rules,
         rollback=policy,
         slack_channel=channel,
         deciders=deciders,
+        warnings=tuple(sorted(findings.warnings)),
     )
     workload_at = findings.locate(fields.values["workload"])
     return _Loaded(file, findings.locate(fields.values["service"]), workload_at)
+
+
+def _hint_section(value: yaml.Node) -> str:
+    """Where a key that is unknown to the file belongs, by what stands under it: indented too little."""
+    if not isinstance(value, yaml.MappingNode):
+        return ""
+    under = {key.value for key, _ in value.value if isinstance(key, yaml.ScalarNode)}
+    sections = {"alerts": ALERT_KEYS, "metrics": METRIC_KEYS}
+    likely = max(sections, key=lambda name: len(under.intersection(sections[name])))
+    found = under.intersection(sections[likely])
+    return f"did you mean it under {likely}? (indentation)" if found else ""
 
 
 def _check_header(fields: Fields) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from responder.alerts.model import RULE_LABEL
 from responder.rules.conditions import AllOf, AnyOf, Comparison, Condition, comparisons
-from responder.rules.findings import Location
+from responder.rules.findings import Location, RuleWarning
 from responder.rules.matchers import Matcher
 from responder.rules.promql import workload_labels
 from responder.rules.quantities import Unit
@@ -152,7 +152,10 @@ class RollbackPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
-    """One service's rules. `deciders` are the Slack user ids who may decide; empty restricts nobody."""
+    """One service's rules. `deciders` are the Slack user ids who may decide; empty restricts nobody.
+
+    `warnings` say what in the file is allowed but hardly meant.
+    """
 
     path: str
     service: str
@@ -164,6 +167,7 @@ class RuleFile:
     rollback: RollbackPolicy
     slack_channel: str | None
     deciders: tuple[str, ...]
+    warnings: tuple[RuleWarning, ...] = ()
 
     @property
     def selector(self) -> dict[str, str]:

@@ -6,8 +6,9 @@ Called by the loader (check), by rendering, and by whoever queries Prometheus fo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 import promql_parser
 
@@ -77,6 +78,34 @@ def find_placeholders(template: str) -> frozenset[str]:
             raise TextError(f"unknown placeholder {match[0]}: {hint}", match.start())
         found.add(name)
     return frozenset(found)
+
+
+def find_narrowing(query: str, samples: str) -> str | None:
+    """A matcher, as PromQL writes it, by which the query takes only some of the series that `samples` counts.
+
+    None where there is none, or where `or` stands beside it and yields a value in its absence. Both are
+    valid queries. Matchers of le choose among buckets that always exist.
+    """
+    counted = {str(each) for each in _matchers(promql_parser.parse(samples), guarded=True)}
+    narrower = (each for each in _matchers(promql_parser.parse(query), guarded=False) if each.name != "le")
+    return next((text for text in map(str, narrower) if text not in counted), None)
+
+
+def _matchers(node: Any, *, guarded: bool) -> Iterator[Any]:
+    """The matchers of every selector in a parsed query, those beside an `or` only when `guarded`."""
+    if isinstance(node, promql_parser.VectorSelector):
+        yield from node.matchers.matchers
+    elif isinstance(node, promql_parser.MatrixSelector):
+        yield from node.vector_selector.matchers.matchers
+    elif isinstance(node, promql_parser.Call):
+        for argument in node.args:
+            yield from _matchers(argument, guarded=guarded)
+    elif isinstance(node, promql_parser.BinaryExpr):
+        if guarded or str(node.op) != "or":
+            yield from _matchers(node.lhs, guarded=guarded)
+            yield from _matchers(node.rhs, guarded=guarded)
+    elif hasattr(node, "expr"):  # parentheses, a sign, an aggregation, a subquery
+        yield from _matchers(node.expr, guarded=guarded)
 
 
 def check_query(query: str) -> None:

@@ -85,10 +85,11 @@ def format_number(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
-def parse_threshold(text: str, unit: Unit) -> float:
+def parse_threshold(text: str, unit: Unit | None) -> float:
     """The number that `text` stands for in a metric's unit: "1%" of a ratio is 0.01, "500ms" of seconds 0.5.
 
-    Raises TextError where the text is no threshold or belongs to another unit.
+    None, for a metric whose own unit is wrong, takes a threshold of any unit. Raises TextError where the
+    text is no threshold or belongs to another unit.
     """
     if text.endswith("%"):
         return _parse_percentage(text, unit)
@@ -97,17 +98,17 @@ def parse_threshold(text: str, unit: Unit) -> float:
     seconds = _parse_seconds(text)
     if seconds is None:
         raise TextError(f"{text!r} is no threshold: write a percentage (1%), a duration (3s) or a number")
-    if unit is not Unit.SECONDS:
+    if unit is not None and unit is not Unit.SECONDS:
         example = "a percentage such as 1%" if unit is Unit.RATIO else "a plain number"
         raise TextError(f"{text} is a duration, but the metric is {_KIND[unit]}: write {example}")
     return seconds
 
 
-def _parse_percentage(text: str, unit: Unit) -> float:
+def _parse_percentage(text: str, unit: Unit | None) -> float:
     number = text[:-1].rstrip()
     if not _NUMBER.fullmatch(number):
         raise TextError(f"{text!r} is no percentage: write one such as 1% or 0.5%")
-    if unit is not Unit.RATIO:
+    if unit is not None and unit is not Unit.RATIO:
         example = "a duration such as 3s" if unit is Unit.SECONDS else "a plain number"
         raise TextError(f"{text} is a percentage, but the metric is {_KIND[unit]}: write {example}")
     if float(number) > 100:
@@ -116,7 +117,7 @@ def _parse_percentage(text: str, unit: Unit) -> float:
     return float(Decimal(number) / 100)
 
 
-def _parse_plain(text: str, unit: Unit) -> float:
+def _parse_plain(text: str, unit: Unit | None) -> float:
     number = float(text)
     if unit is Unit.SECONDS:
         raise TextError(f"{text} has no unit, but the metric is in seconds: write {text}s or {text}ms")

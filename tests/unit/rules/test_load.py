@@ -121,11 +121,21 @@ def test_each_mistake_is_found_at_its_place(mistake: dict[str, Any]) -> None:
         ("", "1:1: the file is empty: it needs apiVersion, kind, service, workload and alerts"),
         ("# nothing\n", "1:1: the file is empty: it needs apiVersion, kind, service, workload and alerts"),
         ("- a\n", "1:1: the file has to be a mapping of keys to values"),
-        ("a: 1\n b: 2\n", "2:3: not YAML: mapping values are not allowed in this context"),
+        ("a: 1\n b: 2\n", "2:3: not YAML: mapping values are not allowed in this context (indentation?)"),
+        (
+            "a:\n    b:\n      c: 1\n   d: 2\n",
+            "4:4: not YAML: while parsing a block mapping, did not find expected key (indentation?)",
+        ),
+        ("a: b: c\n", "1:5: not YAML: mapping values are not allowed in this context (indentation?)"),
+        (
+            "a: [b\nc: d\n",
+            "2:2: not YAML: while parsing a flow sequence, did not find expected ',' or ']'",
+        ),
         ("a: *b\n", "1:4: not YAML: found undefined alias"),
         (
             "\ta: 1\n",
-            "1:1: not YAML: while scanning for the next token, found character that cannot start any token",
+            "1:1: not YAML: while scanning for the next token, found character that cannot start any token"
+            " (a tab? indent with spaces)",
         ),
         (
             "a: 1\n---\nb: 1\n",
@@ -152,6 +162,28 @@ def test_an_alias_that_contains_itself_ends() -> None:
 def test_a_metric_that_is_wrong_is_reported_once() -> None:
     said = errors_of(GOOD.replace("unit: ratio", "unit: rate", 1))
     assert said == ["shop.yaml:9:11: unit: unknown value 'rate': did you mean ratio?"]
+
+
+def test_conditions_on_a_metric_that_is_wrong_are_still_read() -> None:
+    broken = GOOD.replace("rate(errors", "rat(errors")
+    query = "shop.yaml:11:12: query: invalid PromQL: unknown function with name 'rat'"
+    unit = "if: error_rate: 3s is a duration, but the metric is a ratio: write a percentage such as 1%"
+    assert errors_of(broken.replace("> 1%", "> 3s")) == [query, f"shop.yaml:15:22: {unit}"]
+    unknown = "if: unknown metric eror_rate: did you mean error_rate?"
+    assert errors_of(broken.replace("if: error", "if: eror")) == [query, f"shop.yaml:15:9: {unknown}"]
+
+
+@pytest.mark.parametrize("threshold", ["1%", "3s", "2.5s", "3"])
+def test_a_metric_whose_unit_is_wrong_takes_any_threshold(threshold: str) -> None:
+    said = errors_of(GOOD.replace("unit: ratio", "unit: rate").replace("1%", threshold))
+    assert said == ["shop.yaml:9:11: unit: unknown value 'rate': did you mean ratio?"]
+
+
+def test_a_metric_whose_name_is_wrong_may_be_named_either_way() -> None:
+    broken = GOOD.replace("  error_rate:\n", "  error-rate:\n")
+    name = "metrics: 'error-rate' is no metric name of small letters, digits and _, such as error_rate"
+    for named in ("error-rate", "error_rate"):
+        assert errors_of(broken.replace("if: error_rate", f"if: {named}")) == [f"shop.yaml:8:3: {name}"]
 
 
 def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
