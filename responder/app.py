@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,15 @@ from responder.web.ports import Readiness, ReadinessCheck
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 5.0
+
+
+class CanNotListen(ResponderError):
+    """The address to listen on can't be had."""
+
+    def __init__(self, listen: str, error: OSError) -> None:
+        # A negative number is the resolver's, not the system's.
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        super().__init__(f"can't listen on {listen}: {why}; choose another with --listen (RESPONDER_LISTEN)")
 
 
 @dataclass(slots=True)
@@ -203,7 +213,10 @@ async def _listening(application: web.Application, settings: Settings) -> AsyncI
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.listen_host or None, settings.listen_port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise CanNotListen(settings.listen, error) from error
         host, port = runner.addresses[0][:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:

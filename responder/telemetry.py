@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import structlog
@@ -26,6 +26,9 @@ _SECRET_KEY = re.compile(
 )
 _REDACTED = "[redacted]"
 _REDACT_DEPTH = 6
+
+_REPEATED_AFTER = timedelta(seconds=30)
+_MOST_REMEMBERED = 256
 
 # From a webhook's milliseconds to a rollout's minutes.
 _STEP_BUCKETS = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
@@ -89,6 +92,7 @@ def bind_incident(namespace: str, name: str) -> AbstractContextManager[None]:
 def configure_logging(log_format: Literal["json", "console"], now: Callable[[], datetime]) -> None:
     """Send all log lines, the libraries' too, to stderr: stamped by `now`, secrets redacted.
 
+    A line of ours that says what another said is written every 30 s at most, with how many were left out.
     Changes the process's logging: for the command line, not for libraries or tests of other things.
     """
     shared: list[Processor] = [
@@ -99,7 +103,7 @@ def configure_logging(log_format: Literal["json", "console"], now: Callable[[], 
         redact,
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[Repeats(now), *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -116,6 +120,34 @@ def configure_logging(log_format: Literal["json", "console"], now: Callable[[], 
     root.setLevel(logging.INFO)
     # Probes and scrapes would drown everything else; what webhooks bring is logged by what they lead to.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+class Repeats:
+    """Drops a line that says what another said less than 30 s ago: retries must not flood the log.
+
+    The next one that is written carries in `repeated` how many were dropped. Tracebacks are never dropped.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        # By content: when it was written last, and how often it was dropped since; the oldest first.
+        self._written: dict[str, tuple[datetime, int]] = {}
+
+    def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """structlog's processor. Raises DropEvent for a line that is not to be written."""
+        if "exc_info" in event:
+            return event
+        content = repr((method, structlog.contextvars.get_contextvars(), sorted(event.items())))
+        now = self._now()
+        written_at, dropped = self._written.get(content, (None, 0))
+        if written_at is not None and timedelta(0) <= now - written_at < _REPEATED_AFTER:
+            self._written[content] = (written_at, dropped + 1)
+            raise structlog.DropEvent
+        self._written.pop(content, None)
+        if len(self._written) >= _MOST_REMEMBERED:
+            del self._written[next(iter(self._written))]
+        self._written[content] = (now, 0)
+        return {**event, "repeated": dropped} if dropped else event
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -52,4 +53,13 @@ def shown(url: URL) -> str:
 
 def describe(error: Exception) -> str:
     """What an exception says, or its name where it says nothing (a timeout)."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{error.host}:{error.port}: {_plain_reason(error.os_error)}"
     return str(error) or type(error).__name__
+
+
+def _plain_reason(error: OSError) -> str:
+    """Why a connection failed, in the system's own words: asyncio's repeat the address."""
+    if isinstance(error, ConnectionError | TimeoutError) and error.errno:
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import structlog
 
-from responder.telemetry import Metrics, bind_incident, configure_logging, redact
+from responder.telemetry import Metrics, Repeats, bind_incident, configure_logging, redact
 
 
 @pytest.fixture
@@ -104,3 +104,44 @@ def test_two_apps_do_not_meet_in_one_registry() -> None:
     first, second = Metrics(), Metrics()
     first.open_incidents.set(5)
     assert "responder_open_incidents 0.0" in second.render().decode()
+
+
+def test_a_line_that_repeats_is_written_every_30_seconds_and_says_how_often(
+    capsys: pytest.CaptureFixture[str], restored: None
+) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    configure_logging("json", lambda: at)
+    log = structlog.get_logger("responder.test")
+    for second in range(61):
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+        log.warning("kubernetes_retry", error="no connection")
+    log.warning("kubernetes_retry", error="another error")
+    shown = [(line["at"][17:19], line["error"], line.get("repeated")) for line in lines(capsys)]
+    assert shown == [
+        ("00", "no connection", None),
+        ("30", "no connection", 29),
+        ("00", "no connection", 29),
+        ("00", "another error", None),
+    ]
+
+
+def test_lines_of_two_incidents_and_tracebacks_are_no_repeats(
+    capsys: pytest.CaptureFixture[str], restored: None
+) -> None:
+    configure_logging("json", lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    log = structlog.get_logger("responder.test")
+    for name in ("first", "second"):
+        with bind_incident("shop", name):
+            log.error("step_failed")
+    for _ in range(2):
+        log.error("broken", exc_info=ValueError("why"))
+    assert [line["event"] for line in lines(capsys)] == ["step_failed", "step_failed", "broken", "broken"]
+
+
+def test_what_is_remembered_of_written_lines_is_bounded() -> None:
+    repeats = Repeats(lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    for number in range(257):
+        repeats(None, "info", {"event": "x", "number": number})
+    assert repeats(None, "info", {"event": "x", "number": 0}) == {"event": "x", "number": 0}
+    with pytest.raises(structlog.DropEvent):
+        repeats(None, "info", {"event": "x", "number": 256})

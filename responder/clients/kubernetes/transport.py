@@ -62,6 +62,7 @@ class Transport:
     def __init__(self, api: ApiClient, clock: Clock) -> None:
         self._api = api
         self._clock = clock
+        self._connected = True
 
     async def close(self) -> None:
         """Close the connections."""
@@ -79,7 +80,8 @@ class Transport:
                 wait = max(delay, error.retry_after_seconds or 0.0)
                 if wait > _LONGEST_RETRY_AFTER_SECONDS:
                     raise
-                log.warning("kubernetes_retry", request=str(request), after_seconds=wait, error=error.message)
+                # Without the request: when all fail alike, one line is enough.
+                log.warning("kubernetes_retry", error=error.message)
             await self._clock.sleep(wait)
             delay *= 2
         return await self._send_once(request)
@@ -121,10 +123,14 @@ class Transport:
                 _request_timeout=timeout,
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            self._connected = False
             message = f"no connection: {describe(error)}"
             raise Unavailable(0, "NoConnection", message, {}, request=str(request)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise lost_answer(request, error) from error
+        if not self._connected:
+            self._connected = True
+            log.info("kubernetes_reached_again")
         return response
 
 

@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import structlog
 from aiohttp import web
 
 from responder.clients.kubernetes import (
@@ -28,6 +30,8 @@ from responder.clients.kubernetes import (
     paths,
 )
 from responder.errors import Permanent, Temporary
+from responder.sandbox.virtual_time import LoopClock
+from responder.sandbox.world import free_port
 from tests.shared import run_story
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -292,9 +296,36 @@ def test_a_write_that_never_left_is_known_not_to_have_happened(kubeconfig: Calla
     async def main() -> None:
         api = await connect(kubeconfig("http://127.0.0.1:1"))
         try:
-            with pytest.raises(Unavailable, match="no connection"):
+            with pytest.raises(Unavailable, match=r"no connection: 127\.0\.0\.1:1: Connection refused"):
                 await api.create("/x", {})
         finally:
             await api.close()
 
     run_story(main())
+
+
+def test_it_is_said_once_when_a_cluster_is_reached_again(kubeconfig: Callable[[str], Any]) -> None:
+    from responder.clients.kubernetes import connect
+
+    async def main() -> list[str]:
+        port = free_port()
+        api = await connect(
+            kubeconfig(f"http://127.0.0.1:{port}"), clock=LoopClock(datetime(2026, 1, 1, tzinfo=UTC))
+        )
+        app = web.Application()
+        app.router.add_get("/x", Script((200, {})).answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            with structlog.testing.capture_logs() as logs:
+                with pytest.raises(Unavailable):
+                    await api.get("/x")
+                await web.TCPSite(runner, "127.0.0.1", port).start()
+                await api.get("/x")
+                await api.get("/x")
+        finally:
+            await api.close()
+            await runner.cleanup()
+        return [line["event"] for line in logs]
+
+    assert run_story(main()) == [*["kubernetes_retry"] * 3, "kubernetes_reached_again"]
