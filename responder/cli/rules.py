@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from responder.rules.findings import RuleError
+    from responder.rules.findings import RuleError, RuleErrors
     from responder.rules.model import RuleSet
 
 _Folder = Annotated[
@@ -34,39 +36,64 @@ def check(
         Output, typer.Option("--output", "-o", help="For people or for machines.")
     ] = Output.TEXT,
 ) -> None:
-    """Check every rule file: prints each mistake as file:line:column and exits 1, or a table of the rules."""
+    """Check every rule file: prints each mistake as file:line:column and exits 1, or a table of the rules.
+
+    What is allowed but hardly meant is a warning: it is printed as well, and the exit code stays 0.
+    """
     from responder.rules.findings import RuleErrors
     from responder.rules.load import load_rules
 
     try:
         rules = load_rules(folder)
     except RuleErrors as error:
-        print(_errors_json(error.errors) if output is Output.JSON else error)
-        raise typer.Exit(1) from None
+        if output is Output.JSON:
+            print(_to_json({"valid": False, "errors": _places(error.errors), "warnings": [], "rules": []}))
+            raise typer.Exit(1) from None
+        raise _refuse(error) from None
+    warnings = [each for file in rules.files for each in file.warnings]
     if output is Output.JSON:
-        print(_to_json({"valid": True, "errors": [], "rules": _rows(rules)}))
+        found = {"valid": True, "errors": [], "warnings": _places(warnings), "rules": _rows(rules)}
+        print(_to_json(found))
     else:
         _print_table(rules)
+        for warning in warnings:
+            print(warning)
+        print(_summary(len(rules.files), len(warnings)))
 
 
 @rules_commands.command()
 def render(
     out: Annotated[Path, typer.Option(help="The folder that prometheus/ and alertmanager/ are written to.")],
     folder: _Folder = Path("rules"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files that something else wrote.")
+    ] = False,
 ) -> None:
     """Write the Prometheus rules and the Alertmanager configuration that the rule files ask for."""
-    from responder.rules.render import write_rendered
+    from responder.rules.findings import RuleErrors
+    from responder.rules.render import find_stale, write_rendered
 
-    for path in write_rendered(folder, out):
+    try:
+        written = write_rendered(folder, out, force=force)
+    except RuleErrors as error:
+        raise _refuse(error) from None
+    for path in written:
         print(path)
+    for path in find_stale(out, written):
+        print(f"{path}: written by an earlier render, not by this one: remove it", file=sys.stderr)
 
 
-def _errors_json(errors: tuple[RuleError, ...]) -> str:
-    found = [
+def _refuse(errors: RuleErrors) -> typer.Exit:
+    """Print every mistake; the exit to raise."""
+    print(errors)
+    return typer.Exit(1)
+
+
+def _places(found: Sequence[RuleError]) -> list[dict[str, Any]]:
+    return [
         {"file": each.file, "line": each.line, "column": each.column, "message": each.message}
-        for each in errors
+        for each in found
     ]
-    return _to_json({"valid": False, "errors": found, "rules": []})
 
 
 def _rows(rules: RuleSet) -> list[dict[str, Any]]:
@@ -81,6 +108,8 @@ def _rows(rules: RuleSet) -> list[dict[str, Any]]:
             "severity": rule.severity,
             "action": rule.action.value,
             "notify": sorted(channel.value for channel in rule.notify),
+            # Where the action is none nobody is asked, so that nothing expires.
+            "on_expiry": None if rule.action.value == "none" else rule.on_expiry.value,
             "at": str(rule.location),
         }
         for file in rules.files
@@ -93,14 +122,23 @@ def _print_table(rules: RuleSet) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title in ("rule", "if", "for", "action", "notify"):
+    for title in ("rule", "if", "for", "action", "notify", "on_expiry"):
         table.add_column(title, overflow="fold")
     for row in _rows(rules):
-        table.add_row(row["rule"], row["if"], row["for"], row["action"], ", ".join(row["notify"]))
-    console = Console(highlight=False)
-    console.print(table)
-    count = len(rules.files)
-    console.print(f"No mistakes in {count} {'file' if count == 1 else 'files'}.")
+        cells = (row["rule"], row["if"], row["for"], row["action"], ", ".join(row["notify"]))
+        table.add_row(*cells, row["on_expiry"] or "-")
+    Console(highlight=False).print(table)
+    if any(row["on_expiry"] and "pagerduty" not in row["notify"] for row in _rows(rules)):
+        print("A question to a person always pages, also where notify does not name pagerduty.")
+
+
+def _summary(files: int, warnings: int) -> str:
+    said = f"No mistakes in {_count(files, 'file')}"
+    return f"{said}, {_count(warnings, 'warning')}." if warnings else f"{said}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _to_json(value: object) -> str:

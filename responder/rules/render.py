@@ -5,13 +5,14 @@ Rendering is pure; `write_rendered` writes the files for `responder rules render
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import assert_never
 
 import yaml
 
 from responder.alerts.model import RULE_LABEL
+from responder.errors import Permanent
 from responder.rules.conditions import AllOf, AnyOf, Comparison, Condition
 from responder.rules.load import load_rules
 from responder.rules.model import Rule, RuleFile
@@ -21,6 +22,7 @@ from responder.rules.routes import Receivers, render_alertmanager
 
 __all__ = [
     "Receivers",
+    "find_stale",
     "render_alertmanager",
     "render_prometheus_rules",
     "write_rendered",
@@ -33,6 +35,11 @@ _VALUE_TEMPLATE = {
     Unit.COUNT: "{{ $value | humanize }}",
 }
 _LINE_WIDTH = 110
+_HEADER = "# Written by `responder rules render`"
+_MERGING = """\
+# Merge these routes into your own configuration, first in its list, and keep your own root route: the one
+# here drops every alert that is not the responder's. Needs Alertmanager 0.25 or newer.
+"""
 
 
 def render_prometheus_rules(file: RuleFile) -> dict[str, object]:
@@ -79,26 +86,61 @@ def _describe(rule: Rule, file: RuleFile) -> str:
     return f"{file.workload}: {metric.name} is {_VALUE_TEMPLATE[metric.unit]}; the rule is {lasting}."
 
 
-def write_rendered(rules_dir: Path, out_dir: Path, receivers: Receivers | None = None) -> tuple[Path, ...]:
+def write_rendered(
+    rules_dir: Path, out_dir: Path, receivers: Receivers | None = None, *, force: bool = False
+) -> tuple[Path, ...]:
     """Write prometheus/rules/SERVICE.yml and alertmanager/alertmanager.yml in `out_dir`; returns the paths.
 
-    Raises RuleErrors when a rule file is wrong, before anything is written.
+    Raises RuleErrors when a rule file is wrong, and Permanent when a file is in the way that was not rendered
+    (unless `force`), both before anything is written; Permanent too where nothing can be written.
     """
     rules = load_rules(rules_dir)
-    written = {
-        out_dir / "prometheus" / "rules" / f"{file.service}.yml": _render_text(
+    texts = {
+        _rules_dir(out_dir) / f"{file.service}.yml": _render_text(
             render_prometheus_rules(file), f"from rules/{Path(file.path).name}"
         )
         for file in rules.files
     }
     config = render_alertmanager(rules, receivers or Receivers())
-    written[out_dir / "alertmanager" / "alertmanager.yml"] = _render_text(config, "from the files in rules/")
-    for path, text in written.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return tuple(written)
+    alertmanager = out_dir / "alertmanager" / "alertmanager.yml"
+    texts[alertmanager] = _render_text(config, "from the files in rules/", _MERGING)
+    try:
+        if not force:
+            _refuse_foreign(texts)
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Permanent(
+            f"can't write {error.filename}: {error.strerror}. Give --out a folder that can be written to"
+        ) from None
+    return tuple(texts)
 
 
-def _render_text(content: Mapping[str, object], origin: str) -> str:
+def find_stale(out_dir: Path, written: Collection[Path]) -> tuple[Path, ...]:
+    """The Prometheus rules in `out_dir` that an earlier rendering wrote, and this one did not."""
+    there = sorted(_rules_dir(out_dir).glob("*.yml"))
+    return tuple(path for path in there if path not in written and _was_rendered(path))
+
+
+def _rules_dir(out_dir: Path) -> Path:
+    return out_dir / "prometheus" / "rules"
+
+
+def _refuse_foreign(paths: Iterable[Path]) -> None:
+    foreign = [str(path) for path in paths if path.exists() and not _was_rendered(path)]
+    if foreign:
+        raise Permanent(
+            f"{', '.join(foreign)}: not written by `responder rules render`, so it is left as it is."
+            " Give another --out, or --force to overwrite"
+        )
+
+
+def _was_rendered(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(_HEADER)) == _HEADER.encode()
+
+
+def _render_text(content: Mapping[str, object], origin: str, comment: str = "") -> str:
     body = yaml.safe_dump(content, sort_keys=False, width=_LINE_WIDTH, allow_unicode=True)
-    return f"# Written by `responder rules render` {origin}: edit those, then render again.\n{body}"
+    return f"{_HEADER} {origin}: edit those, then render again.\n{comment}{body}"

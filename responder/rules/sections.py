@@ -53,7 +53,7 @@ _DEFAULT_ONSET_RANGE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class BrokenMetric:
-    """Stands in for a metric that is wrong, so that conditions on it are read; `unit` None is wrong as well."""
+    """Stands in for a metric that is wrong, so that conditions on it are read; `unit` None is wrong too."""
 
     name: str
     unit: Unit | None
@@ -162,8 +162,9 @@ def _warn_of_silence(fields: Fields, unit: Unit, query: str, samples: str, quant
     text = fields.values["query"]
     fields.findings.warn(
         text,
-        f"query: has no data while no series matches {narrowing}, so that nothing shows that it was"
-        " good before a rollout or is again after one: write (... or vector(0)) around the part that counts them",
+        f"query: has no data while no series matches {narrowing}, so that nothing shows"
+        " that it was good before a rollout or is again after one: write (... or vector(0)) around the part"
+        " that counts them",
         max(query.find(narrowing), 0),
     )
 

@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 import yaml
 
+from responder.errors import Permanent
 from responder.rules.findings import RuleErrors
 from responder.rules.load import parse_rule_file
 from responder.rules.model import RuleFile, RuleSet
-from responder.rules.render import Receivers, render_alertmanager, render_prometheus_rules, write_rendered
+from responder.rules.render import (
+    Receivers,
+    find_stale,
+    render_alertmanager,
+    render_prometheus_rules,
+    write_rendered,
+)
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -127,6 +134,48 @@ def test_the_committed_files_are_what_is_rendered(tmp_path: Path) -> None:
     ]
     for name in names:
         assert (CHECKOUT / name).read_text() == (tmp_path / name).read_text(), "run `responder rules render`"
+
+
+def test_what_somebody_else_wrote_is_left_unless_forced(tmp_path: Path) -> None:
+    own = tmp_path / "alertmanager" / "alertmanager.yml"
+    own.parent.mkdir()
+    own.write_text("route: {receiver: me}\n")
+    with pytest.raises(Permanent, match=f"^{own}: not written by .* or --force to overwrite$"):
+        write_rendered(CHECKOUT / "rules", tmp_path)
+    assert own.read_text() == "route: {receiver: me}\n"
+    assert not (tmp_path / "prometheus").exists()
+
+    write_rendered(CHECKOUT / "rules", tmp_path, force=True)
+    assert own.read_text() == (CHECKOUT / "alertmanager" / "alertmanager.yml").read_text()
+
+
+def test_what_was_rendered_before_is_overwritten(tmp_path: Path) -> None:
+    written = write_rendered(CHECKOUT / "rules", tmp_path)
+    for path in written:
+        path.write_text(path.read_text() + "# of an older version\n")
+    assert write_rendered(CHECKOUT / "rules", tmp_path) == written
+    assert not any("older" in path.read_text() for path in written)
+
+
+def test_what_an_earlier_rendering_left_is_found(tmp_path: Path, file: RuleFile) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "shop.yaml").write_text(TEXT)
+    (rules / "gone.yaml").write_text((CHECKOUT / "rules" / "payment-service.yaml").read_text())
+    assert find_stale(tmp_path, write_rendered(rules, tmp_path)) == ()
+    folder = tmp_path / "prometheus" / "rules"
+    (folder / "mine.yml").write_text("groups: []\n")
+
+    (rules / "gone.yaml").unlink()
+    assert find_stale(tmp_path, write_rendered(rules, tmp_path)) == (folder / "payment-service.yml",)
+
+
+def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(Permanent) as caught:
+        write_rendered(CHECKOUT / "rules", tmp_path / "out")
+    assert str(caught.value).startswith(f"can't write {tmp_path}/out")
+    assert str(caught.value).endswith("Not a directory. Give --out a folder that can be written to")
 
 
 def test_nothing_is_written_from_wrong_rules(tmp_path: Path) -> None:
