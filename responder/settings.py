@@ -6,9 +6,11 @@ Read by app, cli and sandbox.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +33,16 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 _SECRETS = ("webhook_token", "slack_bot_token", "slack_signing_secret", "pagerduty_routing_key")
 _MAX_SECRET_BYTES = 64 * 1024
+# What deploy/secret.example.yaml has in place of each secret.
+_PLACEHOLDER = "CHANGE-ME"
+
+# What `make test` and `make bench` read, which may be set while a responder is tried out beside them.
+_NOT_SETTINGS = ("RESPONDER_REQUIRE_REAL", "RESPONDER_BENCH_KUBECONFIG")
+# Kubernetes describes each Service named responder or responder-... to the pods that start after it.
+# Source: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_OF_A_SERVICE = re.compile(
+    r"\w+_SERVICE_HOST|\w+_SERVICE_PORT(_\w+)?|\w+_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+)
 
 
 class SettingsError(ValueError):
@@ -78,8 +90,15 @@ def _check_listen(value: str) -> str:
     return value
 
 
+def _check_secret(value: SecretStr) -> SecretStr:
+    if value.get_secret_value().strip().upper() == _PLACEHOLDER:
+        raise ValueError(f"is still the example's {_PLACEHOLDER}; put the real one there")
+    return value
+
+
 _Duration = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_positive)]
 _Url = Annotated[str, AfterValidator(_check_url)]
+_Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
 
 
 class Settings(BaseSettings):
@@ -98,9 +117,6 @@ class Settings(BaseSettings):
         default="0.0.0.0:8080",
         description="HOST:PORT that webhooks, Slack and probes reach; port 0 takes a free one",
     )
-    external_url: _Url | None = Field(
-        default=None, description="the address under which people reach this responder, for links in messages"
-    )
     rules: Path = Field(default=Path("rules"), description="the folder of rule files")
     namespace: str = Field(
         default="",
@@ -118,6 +134,7 @@ class Settings(BaseSettings):
     )
     alertmanager_urls: Annotated[tuple[_Url, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(),
+        validation_alias=AliasChoices("RESPONDER_ALERTMANAGER_URLS", "RESPONDER_ALERTMANAGER_URL"),
         repr=False,
         description="the addresses of all members of the Alertmanager cluster, separated by commas;"
         " without them a delivery that got lost is not found again",
@@ -137,7 +154,7 @@ class Settings(BaseSettings):
         default=timedelta(seconds=15), description="how often an open incident is judged anew"
     )
 
-    webhook_token: SecretStr = Field(
+    webhook_token: _Secret = Field(
         min_length=1,
         description="the bearer token that Alertmanager shows; RESPONDER_WEBHOOK_TOKEN_FILE can name a file",
     )
@@ -151,11 +168,11 @@ class Settings(BaseSettings):
         default="https://slack.com/api/", description="the address of Slack's Web API"
     )
     slack_channel: str = Field(default="", description="the channel for incidents whose rules name none")
-    slack_bot_token: SecretStr | None = Field(
+    slack_bot_token: _Secret | None = Field(
         default=None, description="the bot token (xoxb-...); without it Slack is not told"
     )
     slack_bot_token_file: Path | None = Field(default=None, description="a file with the slack_bot_token")
-    slack_signing_secret: SecretStr | None = Field(
+    slack_signing_secret: _Secret | None = Field(
         default=None, description="the app's signing secret; without it buttons in Slack do not work"
     )
     slack_signing_secret_file: Path | None = Field(
@@ -165,7 +182,7 @@ class Settings(BaseSettings):
     pagerduty_url: _Url = Field(
         default="https://events.pagerduty.com", description="the address of PagerDuty's Events API v2"
     )
-    pagerduty_routing_key: SecretStr | None = Field(
+    pagerduty_routing_key: _Secret | None = Field(
         default=None, description="the integration key of the service to page; without it nobody is paged"
     )
     pagerduty_routing_key_file: Path | None = Field(
@@ -214,17 +231,50 @@ def variable_of(field: str) -> str:
     return f"{PREFIX}{field}".upper()
 
 
+def variables_of(field: str) -> tuple[str, ...]:
+    """Every variable of ours that sets a field; the first is the usual one."""
+    alias = Settings.model_fields[field].validation_alias
+    names = alias.choices if isinstance(alias, AliasChoices) else [variable_of(field)]
+    return tuple(str(name) for name in names if str(name).startswith(PREFIX))
+
+
 def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings: flags (by field name; None is not given), then the environment.
 
     Raises SettingsError, which never shows a value, as it may be a secret.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
+    # In capitals, as pydantic takes them however they are written.
+    variables = {name.upper(): value for name, value in os.environ.items() if value}
+    problems = list(_check_variables(variables))
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        raise SettingsError(_explain(error)) from None
+        raise SettingsError(_joined([*problems, *_explain(error)])) from None
+    if problems:
+        raise SettingsError(_joined(problems))
     return settings
+
+
+def _check_variables(variables: Mapping[str, str]) -> Iterator[str]:
+    """Name every variable of ours that sets nothing: a typing error must not leave a default in place."""
+    known = [names for field in Settings.model_fields if (names := variables_of(field))]
+    for names in known:
+        if len(both := [name for name in names if name in variables]) > 1:
+            yield f"{' and '.join(both)} are both set; leave one out"
+    ours = [name for names in known for name in names]
+    for name, value in variables.items():
+        if (
+            name.startswith(PREFIX)
+            and name not in (*ours, *_NOT_SETTINGS)
+            and not _is_of_service(name, value)
+        ):
+            meant = get_close_matches(name, ours, n=1)
+            yield f"{name}: is not a setting" + (f"; did you mean {meant[0]}?" if meant else "")
+
+
+def _is_of_service(name: str, value: str) -> bool:
+    return _OF_A_SERVICE.fullmatch(name) is not None or (name.endswith("_PORT") and "://" in value)
 
 
 def _load_secret(path: Path, variable: str) -> str:
@@ -240,12 +290,11 @@ def _load_secret(path: Path, variable: str) -> str:
     return secret
 
 
-def _explain(error: ValidationError) -> str:
-    lines = []
+def _explain(error: ValidationError) -> Iterator[str]:
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
         message = detail["msg"].removeprefix("Value error, ")
         if not detail["loc"]:
-            lines.append(message)
+            yield message
             continue
         name = str(detail["loc"][0]).removeprefix(PREFIX).lower()
         field = Settings.model_fields.get(name)
@@ -253,5 +302,8 @@ def _explain(error: ValidationError) -> str:
             message = "is not set"
         elif detail["type"] == "extra_forbidden":
             message = "is not a setting"
-        lines.append(f"{variable_of(name)}: {message}" + (f" ({field.description})" if field else ""))
-    return "settings: " + "; ".join(lines)
+        yield f"{variable_of(name)}: {message}" + (f" ({field.description})" if field else "")
+
+
+def _joined(problems: list[str]) -> str:
+    return "settings: " + "; ".join(dict.fromkeys(problems))

@@ -9,7 +9,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,14 +18,13 @@ from responder.cli.rules import rules_commands
 from responder.cli.sandbox import sandbox
 from responder.clock import SystemClock
 from responder.errors import ResponderError
-from responder.settings import SettingsError, load_settings
+from responder.settings import Settings, SettingsError, load_settings, variables_of
 from responder.telemetry import configure_logging
 
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Turns a firing alert into a proven rollback, or into a person who knows why it was not done.",
 )
 cli.command()(demo)
 cli.command()(sandbox)
@@ -41,24 +40,49 @@ def main() -> None:
         sys.exit(1)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from responder.clients.kubernetes.connection import program_version
+
+        print(f"responder {program_version()}")
+        raise typer.Exit
+
+
+@cli.callback()
+def responder(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Turns a firing alert into a proven rollback, or into a person who knows why it was not done."""
+
+
+def _flag(field: str) -> Any:
+    """A flag in the words of the setting that it sets; what is given nowhere is the setting's to fill in."""
+    info = Settings.model_fields[field]
+    default = "; required" if info.is_required() else f"; default: {info.default}" if info.default else ""
+    return typer.Option(help=f"{info.description} ({variables_of(field)[0]}{default})")
+
+
 @cli.command()
 def serve(
-    listen: Annotated[str | None, typer.Option(help="HOST:PORT for webhooks, Slack and probes.")] = None,
-    rules: Annotated[Path | None, typer.Option(help="The folder of rule files.")] = None,
-    kubeconfig: Annotated[
-        Path | None, typer.Option(help="The cluster to act on; default: this pod's.")
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="The kubeconfig's context.")] = None,
-    prometheus_url: Annotated[str | None, typer.Option(help="Where conditions are measured.")] = None,
-    alertmanager_url: Annotated[
-        list[str] | None, typer.Option(help="Where alerts come from; repeat it for each member.")
-    ] = None,
-    slack_api_url: Annotated[str | None, typer.Option(help="Slack's Web API.")] = None,
-    pagerduty_url: Annotated[str | None, typer.Option(help="PagerDuty's Events API.")] = None,
-    namespace: Annotated[str | None, typer.Option(help="The responder's own namespace.")] = None,
-    log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
+    listen: Annotated[str | None, _flag("listen")] = None,
+    rules: Annotated[Path | None, _flag("rules")] = None,
+    kubeconfig: Annotated[Path | None, _flag("kubeconfig")] = None,
+    context: Annotated[str | None, _flag("context")] = None,
+    prometheus_url: Annotated[str | None, _flag("prometheus_url")] = None,
+    alertmanager_url: Annotated[list[str] | None, _flag("alertmanager_urls")] = None,
+    slack_api_url: Annotated[str | None, _flag("slack_api_url")] = None,
+    pagerduty_url: Annotated[str | None, _flag("pagerduty_url")] = None,
+    namespace: Annotated[str | None, _flag("namespace")] = None,
+    log_format: Annotated[str | None, _flag("log_format")] = None,
 ) -> None:
-    """Serve webhooks and drive incidents. Each flag is also a RESPONDER_... variable, secrets only that."""
+    """Serve webhooks and drive incidents.
+
+    Required are --prometheus-url, and RESPONDER_WEBHOOK_TOKEN or RESPONDER_WEBHOOK_TOKEN_FILE.
+
+    Secrets are never flags: a variable holds one, or its ..._FILE variable names the file.
+    """
     settings = load_settings(
         {
             "listen": listen,
@@ -66,7 +90,7 @@ def serve(
             "kubeconfig": kubeconfig,
             "context": context,
             "prometheus_url": prometheus_url,
-            "alertmanager_urls": tuple(alertmanager_url) if alertmanager_url else None,
+            "alertmanager_urls": ",".join(alertmanager_url) if alertmanager_url else None,
             "slack_api_url": slack_api_url,
             "pagerduty_url": pagerduty_url,
             "namespace": namespace,

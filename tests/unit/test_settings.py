@@ -115,5 +115,65 @@ def test_what_is_wrong_is_named_by_its_variable(
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"RESPONDER_PROMETEUS_URL": "http://x", "RESPONDER_PROMETHEUS_URL": ""},
+            "RESPONDER_PROMETEUS_URL: is not a setting; did you mean RESPONDER_PROMETHEUS_URL?;"
+            " RESPONDER_PROMETHEUS_URL: is not set",
+        ),
+        ({"RESPONDER_EXTERNAL_URL": "http://x"}, "RESPONDER_EXTERNAL_URL: is not a setting"),
+        ({"responder_lisen": "x"}, "RESPONDER_LISEN: is not a setting; did you mean RESPONDER_LISTEN?"),
+        ({"RESPONDER_PORT": "8080"}, "RESPONDER_PORT: is not a setting"),
+        (
+            {"RESPONDER_ALERTMANAGER_URL": "http://a", "RESPONDER_ALERTMANAGER_URLS": "http://b"},
+            "RESPONDER_ALERTMANAGER_URLS and RESPONDER_ALERTMANAGER_URL are both set; leave one out",
+        ),
+        (
+            {"RESPONDER_WEBHOOK_TOKEN": "CHANGE-ME"},
+            "RESPONDER_WEBHOOK_TOKEN: is still the example's CHANGE-ME",
+        ),
+        ({"RESPONDER_PAGERDUTY_ROUTING_KEY": "change-me"}, "RESPONDER_PAGERDUTY_ROUTING_KEY: is still"),
+    ],
+)
+def test_what_would_be_overlooked_is_refused(
+    environment: Environment, variables: dict[str, str], message: str
+) -> None:
+    environment(**LEAST | variables)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert message in str(raised.value)
+
+
+def test_a_placeholder_in_a_file_is_refused(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("CHANGE-ME\n")
+    environment(**LEAST, RESPONDER_SLACK_BOT_TOKEN_FILE=str(tmp_path / "token"))
+    with pytest.raises(SettingsError, match="RESPONDER_SLACK_BOT_TOKEN: is still"):
+        load_settings()
+
+
+def test_one_alertmanager_may_be_set_in_the_singular(environment: Environment) -> None:
+    environment(**LEAST, RESPONDER_ALERTMANAGER_URL="http://a:9093")
+    assert load_settings().alertmanager_urls == ("http://a:9093",)
+    assert load_settings({"alertmanager_urls": ("http://flag",)}).alertmanager_urls == ("http://flag",)
+
+
+def test_what_kubernetes_and_the_makefile_set_is_not_taken_for_a_mistake(environment: Environment) -> None:
+    environment(
+        **LEAST,
+        RESPONDER_SERVICE_HOST="10.0.0.1",
+        RESPONDER_SERVICE_PORT="8080",
+        RESPONDER_SERVICE_PORT_HTTP="8080",
+        RESPONDER_PORT="tcp://10.0.0.1:8080",
+        RESPONDER_PORT_8080_TCP="tcp://10.0.0.1:8080",
+        RESPONDER_PORT_8080_TCP_ADDR="10.0.0.1",
+        RESPONDER_CANARY_SERVICE_HOST="10.0.0.2",
+        RESPONDER_REQUIRE_REAL="1",
+        RESPONDER_FORGOTTEN="",
+    )
+    assert load_settings().listen_port == 8080
+
+
 def test_every_setting_is_documented() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []

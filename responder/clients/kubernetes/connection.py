@@ -54,7 +54,7 @@ async def connect(
         _load_service_account(configuration)
     _explain_renewal(configuration)
     api = client.ApiClient(configuration)
-    api.user_agent = f"responder/{_version()}"
+    api.user_agent = f"responder/{program_version()}"
     return Kubernetes(api, clock or SystemClock())
 
 
@@ -137,7 +137,8 @@ def _explain_renewal(configuration: Configuration) -> None:
     configuration.refresh_api_key_hook = renew_or_explain
 
 
-def _version() -> str:
+def program_version() -> str:
+    """This program's version, as servers and people are told it."""
     try:
         return version("responder")
     except PackageNotFoundError:  # run from a checkout that nobody installed
