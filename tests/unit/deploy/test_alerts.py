@@ -1,0 +1,45 @@
+"""The alerts about the responder itself: who is paged, and reasons that the program really gives."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from responder.alerts.parse import Refusal
+from tests.shared import CHECKOUT
+
+RULES = CHECKOUT / "prometheus" / "rules" / "responder.yml"
+TESTS = CHECKOUT / "prometheus" / "tests" / "responder_test.yml"
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    (group,) = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return {rule["alert"]: rule for rule in group["rules"]}
+
+
+def test_all_page_but_the_one_that_strangers_can_cause() -> None:
+    told_only = {name for name, rule in alerts().items() if "responder_fallback" not in rule["labels"]}
+    assert told_only == {"ResponderRefusesStrangers"}
+    paging = {name for name, rule in alerts().items() if rule["labels"]["severity"] == "critical"}
+    assert paging == alerts().keys() - told_only
+
+
+@pytest.mark.parametrize("metric", ["responder_webhooks_total", "responder_alerts_refused_total"])
+def test_the_tests_use_reasons_that_there_are(metric: str) -> None:
+    known = {
+        "responder_webhooks_total": {*Refusal, "IntakeUnavailable", ""},
+        "responder_alerts_refused_total": {"Truncated", "IncidentFull"},
+    }
+    content = TESTS.read_text(encoding="utf-8")
+    used = set(re.findall(metric + r'\{.*?reason="(\w*)"', content))
+    assert used
+    assert used <= known[metric]
+
+
+def test_one_alert_for_each_reason_leaves_out_only_the_missing_token() -> None:
+    excluded = set(re.findall(r'reason!="(\w+)"', alerts()["ResponderRefusesWebhooks"]["expr"]))
+    alone = set(re.findall(r'reason="(\w+)"', alerts()["ResponderRefusesStrangers"]["expr"]))
+    assert excluded == alone == {Refusal.UNAUTHORIZED}
