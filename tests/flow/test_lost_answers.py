@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from responder.sandbox.api.faults import DropAfter, DropBefore, Effect, FaultRule, Hang, Refuse
+from responder.sandbox.api.faults import DropAfter, DropBefore, Effect, FaultRule, Hang, Late, Refuse
 from responder.sandbox.inboxes.pagerduty import AlertState
 from tests.flow.harness import SHORT, Stage, stage
 from tests.shared import run_story
@@ -96,6 +96,41 @@ def test_an_undo_that_never_gets_through_pages_and_is_not_given_up(tmp_path: Pat
         assert (status["outcome"], status["reason"]) == ("RollbackFailed", "UndoTooLate")
         await here.until(lambda: "failed" in page.summary, SOON, "said so")
         assert (page.pages, page.state) == (1, AlertState.TRIGGERED)
+        assert here.versions == ["v1", "v2"]
+
+    play(tmp_path, story, SLACK_ONLY)
+
+
+def test_an_undo_that_arrives_after_a_second_one_has_no_effect(tmp_path: Path) -> None:
+    """Not even where what it tests is there again but for the fence: somebody released v2 once more."""
+
+    async def story(here: Stage) -> None:
+        strike(here, "PATCH", DEPLOYMENT, Late(300))
+        here.world.release("v2", error_rate=0.1)
+        await here.until(lambda: here.world.cluster.faults.taken, SOON, "the undo is on its way")
+        arrives_at = here.world.clock.now() + timedelta(seconds=300)
+        await rolled_back(here, timedelta(minutes=4))
+        await here.rest(arrives_at - here.world.clock.now() - timedelta(seconds=10))
+        here.world.release("v2", error_rate=0.1)
+        await here.rest(timedelta(seconds=20))
+        assert here.versions == ["v1", "v2", "v1", "v2"]
+
+    play(tmp_path, story)
+
+
+def test_an_undo_that_arrives_after_it_was_given_up_has_no_effect(tmp_path: Path) -> None:
+    """Somewhere on its way the undo lay for half an hour: by then its fence has moved."""
+
+    async def story(here: Stage) -> None:
+        strike(here, "PATCH", DEPLOYMENT, Late(1800))
+        strike(here, "PATCH", DEPLOYMENT, Refuse(500), None)
+        here.world.release("v2", error_rate=0.1)
+        await here.phase("RollingBack", SOON)
+        await here.rest(timedelta(minutes=10))
+        here.world.cluster.faults.clear()
+        status = await here.phase("Closed", SOON)
+        assert (status["outcome"], status["reason"]) == ("RollbackFailed", "UndoTooLate")
+        await here.rest(timedelta(minutes=25))
         assert here.versions == ["v1", "v2"]
 
     play(tmp_path, story, SLACK_ONLY)

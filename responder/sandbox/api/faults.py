@@ -25,7 +25,17 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Wait before doing what was asked."""
+    """Wait before doing what was asked; nothing is done for a client that gives up meanwhile."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Never answer, and do what was asked so much later, though its client may have given up long before.
+
+    So a write ends that a proxy or a queue held on to. (With Delay, who gives up takes the request back.)
+    """
 
     seconds: float
 
@@ -47,7 +57,7 @@ class Hang:
     after_effect: bool = False
 
 
-Effect = Refuse | Delay | DropBefore | DropAfter | Hang
+Effect = Refuse | Delay | Late | DropBefore | DropAfter | Hang
 
 
 @dataclass(frozen=True, slots=True)

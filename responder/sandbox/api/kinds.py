@@ -95,6 +95,9 @@ class BuiltInKind:
                 del obj[member]
         if "spec" in obj:
             obj["spec"] = without_nulls(obj["spec"])
+            for member in _OMITTED_SPEC_ZEROS.get(self._resource.key, ()):
+                if not obj["spec"].get(member):
+                    obj["spec"].pop(member, None)
             _drop_empty_maps((obj["spec"].get("template") or {}).get("metadata") or {})
         if self._resource.key == "secrets" and obj.get("stringData"):
             data = obj.setdefault("data", {})
@@ -111,6 +114,13 @@ class BuiltInKind:
 
 
 _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+# Go holds these as plain values that are left out when zero, the others as pointers.
+_OMITTED_SPEC_ZEROS: dict[str, tuple[str, ...]] = {
+    "deployments.apps": ("paused", "minReadySeconds"),
+    "replicasets.apps": ("minReadySeconds",),
+    "statefulsets.apps": ("minReadySeconds",),
+    "daemonsets.apps": ("minReadySeconds",),
+}
 _OMITTED_ZEROS: dict[str, tuple[str, ...]] = {
     "deployments.apps": (
         "observedGeneration",

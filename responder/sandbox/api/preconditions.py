@@ -5,12 +5,16 @@ Pure. Called by the store; each refusal has the real server's words.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from responder.sandbox.api import status
 from responder.sandbox.api.objects import Object, name_of, namespace_of
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import ApiError, Cause
+
+# Source: etcd server/embed/config.go DefaultMaxRequestBytes.
+_LARGEST_OBJECT_BYTES = 1536 * 1024
 
 
 def check_namespace(resource: Resource, new: Object, namespaces: Resource, namespace: Object | None) -> None:
@@ -47,6 +51,15 @@ def check_locks(resource: Resource, new: Object, old: Object) -> None:
         raise ApiError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
     elif version != kept["resourceVersion"]:
         raise status.conflict(resource, name)
+
+
+def check_size(obj: Object) -> None:
+    """Return when etcd takes an object so large; ApiError 500 otherwise, as little as the real server says.
+
+    Measured is the JSON: the protobuf of built-in objects is somewhat shorter.
+    """
+    if len(json.dumps(obj, ensure_ascii=False, separators=(",", ":")).encode()) > _LARGEST_OBJECT_BYTES:
+        raise ApiError(500, "", "etcdserver: request is too large")
 
 
 def refuse_invalid(resource: Resource, obj: Object, causes: Sequence[Cause]) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, assert_never
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -22,7 +23,7 @@ from responder.sandbox.api.discovery import answer_discovery
 from responder.sandbox.api.disturbances import Disturbance, ExpireWatches, LoseHistory, Restart, SkewClock
 from responder.sandbox.api.exchange import BEARER_PREFIX, MAX_BODY_BYTES, Exchange
 from responder.sandbox.api.fault_plan import FaultPlan
-from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, Faults, Hang, Refuse
+from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, Faults, Hang, Late, Refuse
 from responder.sandbox.api.lists import requested_version
 from responder.sandbox.api.objects import Object
 from responder.sandbox.api.openapi import answer_openapi
@@ -61,7 +62,8 @@ class ApiServer:
         # Its own clock may be made wrong; faults and the log keep to the true one.
         self._clock = store.clock
         self._skewed = SkewedClock(store.clock)
-        self._served: set[Exchange] = set()
+        # Those that wait for their next request as well.
+        self._connections: WeakSet[asyncio.BaseTransport] = WeakSet()
         self._is_down = False
 
     def app(self) -> web.Application:
@@ -97,8 +99,9 @@ class ApiServer:
 
     async def _restart(self, down_seconds: float) -> None:
         self._is_down = True
-        for exchange in tuple(self._served):
-            _break_off(exchange)
+        for connection in tuple(self._connections):
+            if isinstance(connection, asyncio.Transport):
+                connection.abort()
         # What the server kept in memory of the past is gone with it.
         self.store.history.compact(self.store.resource_version)
         await self._clock.sleep(down_seconds)
@@ -109,7 +112,8 @@ class ApiServer:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         exchange = Exchange(request, self._clock.now())
-        self._served.add(exchange)
+        if request.transport is not None:
+            self._connections.add(request.transport)
         try:
             if self._is_down:
                 return await self._fall_silent(exchange, DropBefore())
@@ -118,8 +122,6 @@ class ApiServer:
             return await self._answer(exchange, effect)
         except ApiError as error:
             return self._respond(exchange, Reply(error.code, error.status()))
-        finally:
-            self._served.discard(exchange)
 
     async def _answer(self, exchange: Exchange, effect: Effect | None) -> web.StreamResponse:
         match effect:
@@ -130,12 +132,16 @@ class ApiServer:
                 return await self._fall_silent(exchange, effect)
             case Delay(seconds):
                 await self._clock.sleep(seconds)
-            case DropAfter() | Hang() | Refuse() | None:
+            case DropAfter() | Hang() | Late() | Refuse() | None:
                 pass
             case _:
                 assert_never(effect)
         exchange.user = self.tokens.authenticate(exchange.authorization)
         target = parse_target(exchange.request.method, exchange.path, exchange.request.query)
+        if isinstance(effect, Late):
+            asyncio.get_running_loop().call_later(effect.seconds, self._carry_out_late, exchange, target)
+            self._record(exchange, 0)
+            return await self._fall_silent(exchange, Hang())
         if target is not None and target.verb == "watch" and self._resource(target) is not None:
             return await self._stream(exchange, target, effect)
         reply = await self._reply(exchange, target)
@@ -148,6 +154,18 @@ class ApiServer:
 
     async def _reply(self, exchange: Exchange, target: Target | None) -> Reply:
         request = exchange.request
+        known = target is not None and self._resource(target) is not None
+        if target is not None and known and request.method == "GET" and request.query.get("resourceVersion"):
+            self._authorizer.check(exchange.user, target.attributes())
+            await self._wait_for_version(exchange)
+        return self._carry_out(exchange, target)
+
+    def _carry_out_late(self, exchange: Exchange, target: Target | None) -> None:
+        """Do what was asked, for nobody: a refusal is as good as an answer then."""
+        with suppress(ApiError):
+            self._carry_out(exchange, target)
+
+    def _carry_out(self, exchange: Exchange, target: Target | None) -> Reply:
         if target is None or target.plural == "":
             return self._reply_to_path(exchange)
         resource = self._resource(target)
@@ -161,8 +179,6 @@ class ApiServer:
         if resource is None:
             raise status.no_such_resource()
         exchange.resource = resource if target.subresource in ("", "status") else None
-        if request.method == "GET":
-            await self._wait_for_version(exchange)
         return self._dispatch(call, resource)
 
     def _dispatch(self, call: Call, resource: Resource) -> Reply:

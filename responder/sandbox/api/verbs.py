@@ -24,6 +24,7 @@ from responder.sandbox.api.patches import (
     apply_merge_patch,
     apply_strategic_merge_patch,
 )
+from responder.sandbox.api.preconditions import check_size
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import ApiError, bad_request, unsupported_value
 from responder.sandbox.api.store import Store
@@ -131,6 +132,7 @@ class Verbs:
         warnings: tuple[str, ...],
         managed_fields: Entries | None = None,
     ) -> Reply:
+        check_size(obj)
         stored = self._store.create(
             resource.storage_key,
             self._inside(resource, obj),
@@ -143,6 +145,7 @@ class Verbs:
     def _write(
         self, call: Call, resource: Resource, obj: Object, managed_fields: Entries | None = None
     ) -> Object:
+        check_size(obj)
         inner, old = self._inside(resource, obj), None
         if resource.stored_as:
             old = outside(resource, self.existing(call, resource))

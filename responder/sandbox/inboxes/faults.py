@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from aiohttp import web
 
 from responder.clock import Clock
-from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Faults, Hang, Refuse
+from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Faults, Hang, Late, Refuse
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Call = Callable[[], Awaitable[web.StreamResponse]]
@@ -21,11 +21,13 @@ async def with_faults(
     faults: Faults, clock: Clock, request: web.Request, call: Call, refusal: Callable[[int], Any]
 ) -> web.StreamResponse:
     """Answer a request through the fault that hits it, if any; `refusal` is the body for a status code."""
-    effect = faults.take(request.method, request.path_qs)
+    effect = faults.take(request.method, request.path_qs, clock.now())
     match effect:
         case None:
             return await call()
-        case Refuse(code, retry_after_seconds):
+        case Refuse(code, retry_after_seconds, after_effect):
+            if after_effect:
+                await call()
             headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
             return web.json_response(refusal(code), status=code, headers=headers)
         case Delay(seconds):
@@ -40,6 +42,10 @@ async def with_faults(
             if after_effect:
                 await call()
             await clock.sleep(_HANG_SECONDS)
+            return _drop(request)
+        case Late(seconds):
+            await clock.sleep(seconds)
+            await call()
             return _drop(request)
         case _:
             assert_never(effect)

@@ -61,6 +61,13 @@ async def scene(store: Store) -> AsyncIterator[Scene]:
         yield Scene(server, session, url)
 
 
+def is_connected(session: aiohttp.ClientSession) -> bool:
+    """Whether the session keeps an open connection for its next request."""
+    assert session.connector is not None
+    kept = session.connector._conns.values()  # the library has no word for it
+    return any(protocol.is_connected() for connections in kept for protocol, *_ in connections)
+
+
 async def events(response: aiohttp.ClientResponse) -> list[Any]:
     """Every event of a watch, to its end."""
     return [json.loads(line) async for line in response.content]
@@ -95,6 +102,19 @@ def test_the_past_is_gone_with_the_history(make_store: MakeStore, disturbance: D
             assert (error["type"], error["object"]["code"]) == ("ERROR", 410)
             status, listed = await here.ask("GET", MAPS)
             assert (status, len(listed["items"])) == (200, 2)
+
+    run_story(story())
+
+
+def test_a_restart_breaks_connections_that_wait_for_their_next_request(make_store: MakeStore) -> None:
+    async def story() -> None:
+        store = make_store()
+        async with scene(store) as here:
+            await here.make("one")
+            assert is_connected(here.session)
+            await here.server.suffer(Restart(BEGIN, 0.0))
+            await store.clock.sleep(1)
+            assert not is_connected(here.session)
 
     run_story(story())
 

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from responder.sandbox.api.access import ADMIN, Tokens, User
-from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, FaultRule, Hang, Refuse
+from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, FaultRule, Hang, Late, Refuse
 from responder.sandbox.api.server import ADMIN_TOKEN, ApiServer, kubeconfig, run_server
 from responder.sandbox.api.store import Object, Store
 from tests.shared import run_story
@@ -392,6 +392,26 @@ def test_faults_strike_once_before_or_after_the_effect(
     run_story(story())
 
 
+def test_a_late_request_takes_effect_when_nobody_waits_for_it_any_more(
+    make_store: MakeStore, make_deployment: MakeObject
+) -> None:
+    async def story() -> None:
+        store = make_store()
+        async with serving(store) as client:
+            await client.ask("POST", DEPLOYMENTS, make_deployment())
+            client.server.faults.add(FaultRule("PATCH", r"/deployments/payment-service$", Late(60), count=2))
+            for patch in ({"spec": {"replicas": 7}}, {"spec": {"replicas": -1}}):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(20):
+                        await client.ask("PATCH", ONE, patch, content_type=MERGE_PATCH)
+            assert (await client.ask("GET", ONE)).body["spec"]["replicas"] != 7
+            await store.clock.sleep(60)
+            # The second is refused, as it would be in time, and nobody hears of that.
+            assert (await client.ask("GET", ONE)).body["spec"]["replicas"] == 7
+
+    run_story(story())
+
+
 @pytest.mark.parametrize(
     ("effect", "ends"),
     [(DropAfter(), "dropped"), (DropBefore(), "dropped"), (Hang(after_effect=True), "silent")],
@@ -437,6 +457,21 @@ def test_a_body_that_is_too_large_is_refused(make_store: MakeStore, make_deploym
             manifest["metadata"]["annotations"] = {"a": "x" * (3 * 1024 * 1024)}
             answer = await client.ask("POST", DEPLOYMENTS, manifest)
             assert (answer.status, answer.body["reason"]) == (413, "RequestEntityTooLarge")
+
+    run_story(story())
+
+
+def test_what_etcd_does_not_take_is_refused(make_store: MakeStore) -> None:
+    async def story() -> None:
+        async with serving(make_store()) as client:
+            maps = "/api/v1/namespaces/default/configmaps"
+            half = {"metadata": {"name": "large"}, "data": {"a": "x" * 2**20}}
+            assert (await client.ask("POST", maps, half)).status == 201
+            patch = {"data": {"b": "y" * 2**20}}
+            answer = await client.ask("PATCH", f"{maps}/large", patch, content_type=MERGE_PATCH)
+            assert (answer.status, answer.body["message"]) == (500, "etcdserver: request is too large")
+            assert "reason" not in answer.body
+            assert "b" not in (await client.ask("GET", f"{maps}/large")).body["data"]
 
     run_story(story())
 

@@ -396,3 +396,18 @@ def test_an_immutable_field_of_a_custom_resource_stays(make_store: MakeStore, de
             store.update(ALARMS, alarm, manager="test")
 
     run_story(story())
+
+
+def test_what_the_typed_api_holds_as_plain_zeros_is_not_stored(
+    make_store: MakeStore, make_deployment: MakeObject
+) -> None:
+    async def story() -> None:
+        store = make_store()
+        manifest = make_deployment()
+        manifest["spec"] |= {"paused": False, "minReadySeconds": 0, "replicas": 0, "revisionHistoryLimit": 0}
+        spec = store.create(DEPLOYMENTS, manifest, manager="test")["spec"]
+        assert spec.keys() & {"paused", "minReadySeconds"} == set()
+        # Pointers keep theirs.
+        assert (spec["replicas"], spec["revisionHistoryLimit"]) == (0, 0)
+
+    run_story(story())

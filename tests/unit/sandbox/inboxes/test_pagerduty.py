@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -119,6 +120,27 @@ def test_throttling() -> None:
     async def story(desk: Desk) -> None:
         desk.pagerduty_inbox.faults.add(FaultRule("POST", "enqueue", Refuse(429), count=1))
         assert (await post(desk, event()))[0] == 429
+        assert (await post(desk, event()))[0] == 202
+
+    play(story)
+
+
+def test_a_refusal_after_the_effect_took_the_event_all_the_same() -> None:
+    async def story(desk: Desk) -> None:
+        rule = FaultRule("POST", "enqueue", Refuse(500, after_effect=True), count=1)
+        desk.pagerduty_inbox.faults.add(rule)
+        assert (await post(desk, event()))[0] == 500
+        assert desk.pagerduty_inbox.alerts["k"].pages == 1
+
+    play(story)
+
+
+def test_a_fault_may_have_its_time() -> None:
+    async def story(desk: Desk) -> None:
+        until = desk.clock.now() + timedelta(seconds=30)
+        desk.pagerduty_inbox.faults.add(FaultRule("POST", "enqueue", Refuse(503), ends_at=until))
+        assert (await post(desk, event()))[0] == 503
+        await desk.clock.sleep(30)
         assert (await post(desk, event()))[0] == 202
 
     play(story)
