@@ -187,14 +187,6 @@ def test_nothing_is_written_from_wrong_rules(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_every_file_of_its_own_alerts_carries_the_fallback_label() -> None:
-    content = yaml.safe_load((CHECKOUT / "prometheus" / "rules" / "responder.yml").read_text())
-    alerts = [rule for group in content["groups"] for rule in group["rules"]]
-    assert len(alerts) == 5
-    for alert in alerts:
-        assert alert["labels"] == {"severity": "critical", "responder_fallback": "pagerduty"}
-
-
 def test_every_alert_has_a_unit_test() -> None:
     names, tested = set(), set()
     for path in (CHECKOUT / "prometheus" / "rules").glob("*.yml"):
