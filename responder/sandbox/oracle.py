@@ -1,7 +1,7 @@
 """The independent truth: which revision and which pod every simulated request went to, and when.
 
-Told by the traffic, one record a tick; judges tests and the demo. It reads no EndpointSlice and no metric,
-so it can contradict both. Memory is bounded: the oldest ticks are forgotten.
+Told by the traffic, one record a tick; judges tests and the demo. It reads no EndpointSlice, no metric, and
+nothing that can be edited in a pod, so it can contradict all of them. Memory is bounded: the oldest ticks are forgotten.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_REVISIONS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """The pod that answered, and the revision it belongs to."""
+    """The pod that answered, and the revision whose template it was made from, whoever owns it now."""
 
     replica_set_uid: str
     replica_set: str

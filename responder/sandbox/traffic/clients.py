@@ -108,7 +108,8 @@ class Traffic:
 
 
 def _recipient(pod: PodFacts) -> Recipient:
-    return Recipient(pod.owner_uid, pod.owner_name, pod.pod_template_hash, pod.uid, pod.name)
+    origin = pod.origin
+    return Recipient(origin.owner_uid, origin.owner_name, origin.pod_template_hash, pod.uid, pod.name)
 
 
 def _proxies(count: int, lag_seconds: float, draw: random.Random) -> list[NodeProxy]:

@@ -19,8 +19,17 @@ TEMPLATE_HASH = "pod-template-hash"
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose template the pod was made from: what runs in it, whoever owns it or labels it now."""
+
+    owner_name: str
+    owner_uid: str
+    pod_template_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class PodFacts:
-    """One pod as traffic sees it."""
+    """One pod as traffic sees it; owner and hash are what the object says at present."""
 
     namespace: str
     name: str
@@ -33,6 +42,7 @@ class PodFacts:
     owner_uid: str
     error_rate: str | None
     latency_p95: str | None
+    origin: Origin
 
     @property
     def answers(self) -> bool:
@@ -100,7 +110,8 @@ class PodDirectory:
             self._deployments[replica_set["metadata"]["uid"]] = owner["name"]
 
     def _put(self, obj: dict[str, Any]) -> None:
-        pod = read_pod(obj)
+        known = self._pods.get(obj["metadata"]["uid"])
+        pod = read_pod(obj, None if known is None else known.origin)
         self._pods[pod.uid] = pod
         if pod.ip:
             self._uid_by_ip[pod.ip] = pod.uid
@@ -117,22 +128,24 @@ class PodDirectory:
             listener(pod, False)
 
 
-def read_pod(obj: dict[str, Any]) -> PodFacts:
-    """The facts of a Pod object."""
+def read_pod(obj: dict[str, Any], origin: Origin | None = None) -> PodFacts:
+    """The facts of a Pod object; without an origin it was just made, by its present owner."""
     metadata, status, owner = obj["metadata"], obj.get("status") or {}, _controller(obj)
     annotations = metadata.get("annotations") or {}
+    template_hash = (metadata.get("labels") or {}).get(TEMPLATE_HASH, "")
     return PodFacts(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         ip=status.get("podIP", ""),
         running=status.get("phase") == "Running",
-        pod_template_hash=(metadata.get("labels") or {}).get(TEMPLATE_HASH, ""),
+        pod_template_hash=template_hash,
         owner_kind=owner.get("kind", ""),
         owner_name=owner.get("name", ""),
         owner_uid=owner.get("uid", ""),
         error_rate=annotations.get(ERROR_RATE),
         latency_p95=annotations.get(LATENCY_P95),
+        origin=origin or Origin(owner.get("name", ""), owner.get("uid", ""), template_hash),
     )
 
 

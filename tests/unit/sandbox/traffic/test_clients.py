@@ -217,3 +217,31 @@ def test_the_same_seed_gives_the_same_history() -> None:
     play(story, error_rate="0.03")
 
     assert histories[0] == histories[1]
+
+
+def test_a_pod_stays_what_it_was_made_from_whoever_adopts_it() -> None:
+    """Relabelled, a pod of the new revision goes over to the old one's ReplicaSet, and still runs the new."""
+
+    async def story(scene: Scene) -> None:
+        store = scene.cluster.store
+        (good,) = store.list("replicasets.apps", NAMESPACE)
+        scene.cluster.release(NAMESPACE, NAME, image="registry.example/payments:2")
+        await scene.cluster.rollout_complete(NAMESPACE, NAME)
+        stray = next(
+            pod for pod in store.list("pods", NAMESPACE) if "deletionTimestamp" not in pod["metadata"]
+        )
+        bad_uid = stray["metadata"]["ownerReferences"][0]["uid"]
+        scene.cluster.release(
+            NAMESPACE, NAME, image=good["spec"]["template"]["spec"]["containers"][0]["image"]
+        )
+        stray["metadata"]["labels"]["pod-template-hash"] = good["metadata"]["labels"]["pod-template-hash"]
+        store.update("pods", stray, manager="kubectl")
+        await scene.sleep(30)
+        before = scene.now()
+        await scene.sleep(10)
+
+        owners = {pod["metadata"]["ownerReferences"][0]["uid"] for pod in store.list("pods", NAMESPACE)}
+        assert owners == {good["metadata"]["uid"]}
+        assert set(scene.oracle.requests_by_revision(before)) == {good["metadata"]["uid"], bad_uid}
+
+    play(story)
