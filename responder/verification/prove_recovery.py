@@ -79,9 +79,8 @@ async def prove_recovery(
     its baseline; Unknown/RecoveryUnknown when it can't be measured. `report` gets each reading's verdicts.
     """
     prover = _Prover(prometheus, clock, claim, report)
-    deadline_at = claim.traffic_proven_at + within
     try:
-        async with asyncio.timeout((deadline_at - clock.now()).total_seconds()) as limit:
+        async with asyncio.timeout((within - prover.elapsed()).total_seconds()) as limit:
             return await prover.prove()
     except TimeoutError:
         if not limit.expired():
@@ -101,15 +100,23 @@ class _Prover:
         self._clock = clock
         self._claim = claim
         self._report = report
+        self._loop = asyncio.get_running_loop()
+        # What passes from here on is measured on the loop's clock, which nobody sets forward.
+        self._began = self._loop.time()
+        self._elapsed_before = max(timedelta(), clock.now() - claim.traffic_proven_at)
         self._history: dict[str, tuple[Measurement, ...]] = {}
         self._good = 0
         self._last_not_good = Result.UNKNOWN
         self.verdicts: tuple[Verdict, ...] = ()
 
+    def elapsed(self) -> timedelta:
+        """Since the traffic proof."""
+        return self._elapsed_before + timedelta(seconds=self._loop.time() - self._began)
+
     async def prove(self) -> RecoveryProof:
         """Read until it is proven; the caller limits the time."""
-        first_at = self._first_reading_at()
-        while (early := first_at - self._clock.now()) > timedelta():
+        first_after = self._first_reading_after()
+        while (early := first_after - self.elapsed()) > timedelta():
             await self._clock.sleep(early.total_seconds())
         while True:
             await self._read()
@@ -135,9 +142,9 @@ class _Prover:
         reason = "NotRecovered" if result is Result.FAILED else "RecoveryUnknown"
         return RecoveryProof(result, reason, message, self.verdicts)
 
-    def _first_reading_at(self) -> datetime:
+    def _first_reading_after(self) -> timedelta:
         used = [self._claim.metrics[leaf.metric] for leaf in comparisons(self._claim.condition)]
-        return self._claim.traffic_proven_at + max(metric.onset_range for metric in used)
+        return max(metric.onset_range for metric in used)
 
     async def _read(self) -> None:
         """Measure and judge once."""
@@ -159,7 +166,7 @@ class _Prover:
     async def _measure(self, leaf: Comparison) -> Reading:
         """One comparison's metric, on samples from after the traffic proof only."""
         metric, now = self._claim.metrics[leaf.metric], self._clock.now()
-        window = window_after(self._claim.traffic_proven_at, now, metric)
+        window = window_after(self.elapsed(), metric)
         found = await measure(
             self._prometheus, metric, self._claim.selector, at=now, range=window, threshold=leaf.threshold
         )

@@ -35,7 +35,7 @@ _SHOWN_MESSAGES = 3
 
 @dataclass(frozen=True, slots=True)
 class TrafficProof:
-    """What came of it. `serving_since` and `proven_at` bound the window in which the claim held."""
+    """What came of it. The claim held for `hold_seconds`, from `serving_since` to `proven_at`."""
 
     result: Result
     reason: str
@@ -90,6 +90,7 @@ class _Prover:
         self._wake = asyncio.Event()
         self._listed: set[Kind] = set()
         self._signature: Signature | None = None  # of the last look
+        self._loop = asyncio.get_running_loop()
         self._window = Window()
         self._disturbed = False  # since the last look began
         self._verdicts: tuple[Verdict, ...] = ()
@@ -118,7 +119,7 @@ class _Prover:
             return self._end(Result.UNKNOWN, "TrafficUnknown", message)
         result = overall(self._verdicts)
         if result is Result.PASSED:
-            return self._end(Result.FAILED, "TrafficNotProven", self._window.describe(self._clock.now()))
+            return self._end(Result.FAILED, "TrafficNotProven", self._window.describe(self._loop.time()))
         reason = "TrafficNotProven" if result is Result.FAILED else "TrafficUnknown"
         return self._end(result, reason, _describe_open(self._verdicts))
 
@@ -127,7 +128,7 @@ class _Prover:
         self._wake.clear()
         self._disturbed = False
         watched = len(self._listed) == len(_COLLECTIONS)
-        began_at = self._clock.now()
+        began = self._loop.time()
         try:
             snapshot = await gather_snapshot(self._kubernetes, self._claim.key)
         except ApiError as error:
@@ -150,7 +151,7 @@ class _Prover:
         # What changed during the look may have changed after it was read: such a look opens no window.
         if self._disturbed or not watched:
             return None
-        if not self._window.holds(signature, length, began_at=began_at, now=self._clock.now()):
+        if not self._window.holds(signature, length, began=began, now=self._loop.time()):
             return None
         return self._end(Result.PASSED, "TrafficProven", "The target revision serves all traffic")
 
@@ -165,19 +166,20 @@ class _Prover:
         return hold.duration
 
     def _end(self, result: Result, reason: str, message: str) -> TrafficProof:
-        since, now = self._window.since, self._clock.now()
+        since = self._window.since
         if result is not Result.PASSED or since is None:
             return TrafficProof(result, reason, message, self._verdicts)
-        held_seconds = (now - since).total_seconds()
+        held_seconds, now = self._loop.time() - since, self._clock.now()
         message += f", and did so for {held_seconds:.0f} s without a change."
-        return TrafficProof(result, reason, message, self._verdicts, now, since, held_seconds)
+        serving_since = now - timedelta(seconds=held_seconds)
+        return TrafficProof(result, reason, message, self._verdicts, now, serving_since, held_seconds)
 
     async def _pause(self) -> None:
         """Until something moves, the window is over or it is time to look anyway."""
         await self._clock.sleep(_LEAST_PAUSE_SECONDS)
         pause_seconds = _LONGEST_PAUSE_SECONDS
-        if self._window.ends_at is not None:
-            pause_seconds = min(pause_seconds, (self._window.ends_at - self._clock.now()).total_seconds())
+        if self._window.end is not None:
+            pause_seconds = min(pause_seconds, self._window.end - self._loop.time())
         try:
             async with asyncio.timeout(max(0.0, pause_seconds)):
                 await self._wake.wait()

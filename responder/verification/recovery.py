@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from responder.rules.conditions import Comparison, Condition, comparisons, holds
 from responder.rules.measurement import Measurement
@@ -126,13 +126,13 @@ def _at_worst(comparison: Comparison, metric: Metric, measurement: Measurement) 
     return highest if worse_is_higher(comparison) else lowest
 
 
-def window_after(proven_at: datetime, now: datetime, metric: Metric) -> timedelta:
+def window_after(since_proof: timedelta, metric: Metric) -> timedelta:
     """The longest window up to the metric's range that ends now and lies wholly after the proof.
 
     Holds from the metric's onset range after the proof on; nothing may be judged before.
     """
     # Whole seconds, as a range is rounded when it is written down and must not reach behind the proof.
-    elapsed = timedelta(seconds=math.floor((now - proven_at).total_seconds()))
+    elapsed = timedelta(seconds=math.floor(since_proof.total_seconds()))
     return min(metric.range, max(metric.onset_range, elapsed))
 
 

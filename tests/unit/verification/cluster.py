@@ -41,6 +41,17 @@ _PATH = re.compile(
 ListHook = Callable[[str, list[Object]], None]
 
 
+class SteppedClock(LoopClock):
+    """A wall clock that somebody sets, while the loop's own time goes on as ever."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self.set_by = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.set_by
+
+
 class StoreKubernetes(Kubernetes):
     """The reading half of the client, on the store itself.
 
@@ -117,7 +128,7 @@ class Rollback:
 
     cluster: Cluster
     kubernetes: StoreKubernetes
-    clock: LoopClock
+    clock: SteppedClock
     claim: Claim
     undone_at: datetime
     reports: list[tuple[Verdict, ...]] = field(default_factory=list)
@@ -174,7 +185,7 @@ async def roll_back(cluster: Cluster, *, services: tuple[str, ...] = (NAME,)) ->
     undone = cluster.deployment(NAMESPACE, NAME)
     undone["spec"]["template"] = template
     undone = cluster.store.update("deployments.apps", undone, manager="responder")
-    clock = LoopClock(START)
+    clock = SteppedClock(START)
     claim = Claim(
         key=WorkloadKey(NAMESPACE, "Deployment", NAME),
         deployment_uid=undone["metadata"]["uid"],

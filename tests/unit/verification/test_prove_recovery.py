@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,10 +14,10 @@ import pytest
 from responder.clients.prometheus import Prometheus, PrometheusUnavailable, QueryRejected, Sample, Series
 from responder.rules.conditions import parse_condition
 from responder.rules.model import Metric, Unit
-from responder.sandbox.virtual_time import LoopClock
 from responder.verdicts import Result, Verdict
 from responder.verification.prove_recovery import RecoveryClaim, RecoveryProof, prove_recovery
 from tests.shared import run_story
+from tests.unit.verification.cluster import SteppedClock
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 HEALTHY_UNTIL = START - timedelta(minutes=10)
@@ -88,10 +89,11 @@ def play(
     condition: str = "error_rate > 1%",
     within_seconds: float = 540,
     began_seconds: float = 0,
+    set_by: timedelta = timedelta(),
     prepare: Callable[[ScriptedPrometheus], Any] = lambda _: None,
     **claim: Any,
 ) -> tuple[RecoveryProof, ScriptedPrometheus, list[tuple[Verdict, ...]]]:
-    """Prove recovery; times count from the traffic proof."""
+    """Prove recovery; times count from the traffic proof. Soon after it the wall clock is set by `set_by`."""
     prometheus = ScriptedPrometheus(value, samples)
     prepare(prometheus)
     reports: list[tuple[Verdict, ...]] = []
@@ -105,8 +107,9 @@ def play(
     }
 
     async def story() -> RecoveryProof:
-        clock = LoopClock(START)
+        clock = SteppedClock(START)
         await clock.sleep(began_seconds)
+        asyncio.get_running_loop().call_later(20, setattr, clock, "set_by", set_by)
         return await prove_recovery(
             prometheus,
             clock,
@@ -139,6 +142,14 @@ def test_nothing_is_judged_on_samples_from_before_the_traffic_proof() -> None:
 
     proof, _, _ = play(value)
     assert proof.result is Result.PASSED
+
+
+@pytest.mark.parametrize("set_by", [timedelta(minutes=20), timedelta(minutes=-20)])
+def test_a_wall_clock_that_is_set_makes_the_wait_neither_shorter_nor_longer(set_by: timedelta) -> None:
+    proof, prometheus, _ = play(lambda *_: 0.001, set_by=set_by)
+    assert proof.result is Result.PASSED
+    assert recovered_seconds(proof) - set_by.total_seconds() == pytest.approx(70)
+    assert min(prometheus.looked_back_to) - set_by.total_seconds() >= 0
 
 
 def test_readings_must_be_good_in_a_row() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
@@ -99,6 +100,20 @@ def test_without_a_wish_the_window_follows_from_the_probes() -> None:
     assert proof.result is Result.PASSED
     assert 31 <= proof.hold_seconds < 32
     assert "NoReadinessProbe" in {verdict.reason for verdict in proof.verdicts}
+
+
+@pytest.mark.parametrize("set_by", [timedelta(minutes=1), timedelta(minutes=-1)])
+def test_a_wall_clock_that_is_set_makes_the_window_neither_shorter_nor_longer(set_by: timedelta) -> None:
+    async def step(rollback: Rollback) -> None:
+        await rollback.clock.sleep(12)
+        rollback.clock.set_by = set_by
+
+    proof, rollback = play(step, hold_seconds=45)
+    assert proof.result is Result.PASSED
+    assert 45 <= proof.hold_seconds < 46
+    assert proof.proven_at is not None
+    proven_after = (proof.proven_at - set_by - rollback.undone_at).total_seconds()
+    assert 48 < proven_after < 55
 
 
 async def flap(rollback: Rollback) -> None:

@@ -171,8 +171,8 @@ def test_verdicts_say_the_numbers() -> None:
     [(60.0, 60.0), (90.7, 90.0), (299.9, 299.0), (300.0, 300.0), (3600.0, 300.0)],
 )
 def test_the_window_never_reaches_behind_the_proof(elapsed_seconds: float, window_seconds: float) -> None:
-    now = AT + timedelta(seconds=elapsed_seconds)
-    assert window_after(AT, now, METRICS["error_rate"]).total_seconds() == window_seconds
+    window = window_after(timedelta(seconds=elapsed_seconds), METRICS["error_rate"])
+    assert window.total_seconds() == window_seconds
 
 
 def test_the_worst_window_ignores_what_rests_on_too_little() -> None:
