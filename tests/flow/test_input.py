@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from responder.incidents.model import MAX_ALERTS
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.sandbox.world import HOME, WEBHOOK_TOKEN
 from tests.flow.harness import DEPLOYMENTS, INCIDENTS, SHORT, Stage, stage
@@ -321,9 +322,8 @@ def test_more_alerts_at_once_than_an_incident_holds_still_open_it(tmp_path: Path
         status, answer = await door.send(delivery(*(alert(f"a{n}") for n in range(300))))
         assert status == 200
         (incident,) = door.here.incidents()
-        taken = len(incident["spec"]["alerts"])
-        assert taken == answer["accepted"] > 0
-        assert taken + len(answer["refused"]) == 300
+        assert len(incident["spec"]["alerts"]) == answer["accepted"] == MAX_ALERTS
+        assert len(answer["refused"]) == 300 - MAX_ALERTS
         assert any("IncidentFull" in said for said in door.slack())
         assert door.refusal_pages() == ["responder/refused/IncidentFull"]
 
@@ -337,9 +337,9 @@ def test_an_incident_that_is_full_keeps_what_it_has_and_says_what_it_refused(tmp
             assert status == 200
         (incident,) = door.here.incidents()
         taken = set(incident["spec"]["alerts"])
-        assert len(taken) > 200
+        assert taken == {f"a{n}" for n in range(MAX_ALERTS)}
         refused = await door.metric("responder_alerts_refused_total", reason="IncidentFull")
-        assert refused == 300 - len(taken)
+        assert refused == 300 - MAX_ALERTS
         assert [refused["reason"] for refused in answer["refused"]] == ["IncidentFull"] * 5
         assert any("IncidentFull" in said for said in door.slack())
         # The end of one that it has still arrives, also beside those that it has no room for.
