@@ -1,7 +1,7 @@
 """Replays a recorded transcript of a real API server on the sandbox and tells where the answers differ.
 
 Placeholders such as <rv:3> are bound to what the sandbox answers where they first appear; the same one must
-stand for the same value ever after.
+stand for the same value ever after, and two of a kind for two values.
 """
 
 from __future__ import annotations
@@ -71,6 +71,15 @@ class Replay:
         for index, events in streams.items():
             if index not in self.differences:
                 self._compare_watch(index, steps[index]["watch"], events)
+
+    def confused(self) -> set[frozenset[str]]:
+        """Placeholders of one kind that came to stand for one value: what was to change did not."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for placeholder, value in self.bound.items():
+            # The version of a list is that of whatever was written last.
+            if not placeholder.startswith("<list:"):
+                found.setdefault((placeholder.partition(":")[0], value), set()).add(placeholder)
+        return {frozenset(names) for names in found.values() if len(names) > 1}
 
     async def _request(self, index: int, step: Step, exchange: Step) -> None:
         request, expected = exchange["request"], exchange["response"]

@@ -11,7 +11,7 @@ from responder.tasks import alongside
 from responder.workloads.templates import same_template
 from responder.workloads.views import REVISION, SERVICE_NAME, Deployment
 from tests.contract.conftest import Tell
-from tests.contract.subject import NAME, Subject, version_of
+from tests.contract.subject import CLUSTER, NAME, Subject, version_of
 
 
 @asynccontextmanager
@@ -124,7 +124,9 @@ def test_an_endpoint_that_terminates_serves_but_is_not_ready(tell: Tell) -> None
         leaving = [each for each in conditions if each.get("terminating")]
         if not leaving:
             subject.leave_out("terminating endpoints: the pods were gone before a slice said so")
+            assert subject.name == CLUSTER, "the sandbox shows every state to a watcher"
         assert not any(each["ready"] for each in leaving)
+        assert not leaving or any(each["serving"] for each in leaving)
         pods = {
             pod["metadata"]["uid"] for pod in (await subject.api.list(paths.pods(subject.namespace))).items
         }

@@ -37,6 +37,15 @@ KNOWN_DIFFERENCES: dict[str, dict[int, str]] = {
     "09a": {},
 }
 
+# They ask for /version, where a recorded build has fields of its own.
+NOT_COMPARED: dict[str, set[int]] = {"07b": {3}, "07g": {0, 23, 24}}
+
+# Of a server as a whole, where other things were written in between; here nothing is.
+KNOWN_CONFUSIONS: dict[str, set[frozenset[str]]] = {
+    "07e": {frozenset({"<rv:10>", "<rv:11>"})},
+    "07f": {frozenset({"<rv:4>", "<rv:5>", "<rv:6>"})},
+}
+
 UNBOUNDED = aiohttp.ClientTimeout(total=None)
 Preludes = Mapping[int, Callable[[Store], None]]
 
@@ -169,4 +178,5 @@ def test_the_sandbox_answers_as_the_real_server_did(scenario: str) -> None:
     }
     assert not unexpected
     assert sorted(replay.differences) == sorted(known), "a listed difference is gone: take it off the list"
-    assert len(replay.compared) >= len(steps) - 4
+    assert replay.confused() == KNOWN_CONFUSIONS.get(scenario, set())
+    assert set(range(len(steps))) - replay.compared == NOT_COMPARED.get(scenario, set())
