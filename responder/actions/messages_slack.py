@@ -110,10 +110,11 @@ def _alert_lines(incident: Incident) -> Iterator[str]:
     for alert in sorted(incident.spec.alerts.values(), key=by_age):
         name = alert.labels.get("alertname") or "an alert without a name"
         said = alert.annotations.get("summary") or alert.annotations.get("description") or ""
-        if alert.ends_at is None or alert.firing:
+        ended_at = alert.vanished_at or alert.ends_at
+        if ended_at is None or alert.firing:
             when = f"fires since {instant(alert.starts_at)}"
         else:
-            when = f"fired from {instant(alert.starts_at)} to {instant(alert.ends_at)}"
+            when = f"fired from {instant(alert.starts_at)} to {instant(ended_at)}"
         yield f"• {code(name)} {when}{': ' if said else ''}{escape(said, 300)}"
 
 

@@ -34,20 +34,22 @@ class WorkloadRef(Record):
 
 
 class AlertEntry(Record):
-    """An alert as intake wrote it. It fires unless it ended at or after the start last seen.
+    """An alert as intake wrote it. It fires unless it ended at or after the start last seen, or vanished.
 
     Start and end are written by separate deliveries, so a late "firing" of an ended instance changes nothing.
+    That it vanished from every Alertmanager is no end: silenced and back, it has its old start.
     """
 
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
     starts_at: datetime
     ends_at: datetime | None = None
+    vanished_at: datetime | None = None
     generator_url: str = ""
 
     @property
     def firing(self) -> bool:
-        return self.ends_at is None or self.starts_at > self.ends_at
+        return self.vanished_at is None and (self.ends_at is None or self.starts_at > self.ends_at)
 
 
 class VerdictEntry(Record):
@@ -192,6 +194,8 @@ class Status(Record):
     notify: tuple[str, ...] = ()
     bad: RevisionRef | None = None
     target: RevisionRef | None = None
+    # The UIDs of the revisions that the trouble was put down to: none of them is gone back to.
+    blamed: tuple[str, ...] = ()
     verdicts: tuple[VerdictEntry, ...] = ()
     ask: Ask | None = None
     # How many answers came to nothing in their time: the same question put again is another one.

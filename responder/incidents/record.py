@@ -14,17 +14,28 @@ from responder.workloads.ledger import Ledger, Record
 
 
 class Held(Record):
-    """The latest instance of an alert that an incident took; its end once one was seen."""
+    """The latest instance of an alert that an incident took; its end once one was seen.
+
+    `vanished_at` is set while every Alertmanager is without it, and it may have ended with nobody told.
+    """
 
     starts_at: datetime
     ends_at: datetime | None = None
+    vanished_at: datetime | None = None
     incident: str
     labels: dict[str, str] = Field(default_factory=dict)
     last_seen_at: datetime
 
     @property
+    def ended_at(self) -> datetime | None:
+        """Its end if one was seen, else when it vanished; None while it fires."""
+        if self.ends_at is not None and self.ends_at >= self.starts_at:
+            return self.ends_at
+        return self.vanished_at
+
+    @property
     def firing(self) -> bool:
-        return self.ends_at is None or self.starts_at > self.ends_at
+        return self.ended_at is None
 
 
 class WorkloadRecordSpec(Ledger):
@@ -61,12 +72,13 @@ def is_new_instance(alert: Alert, held: Held | None) -> bool:
 
     startsAt differs between two Prometheus servers and after a restart, so a different one alone, without an
     end in between, is still the same instance. An end from before the held start is that of an earlier one.
+    One that vanished may be back, from a silence, with its old start; with a later one it is another.
     """
     if not alert.firing:
         return False
-    if held is None or held.ends_at is None:
-        return held is None
-    return not held.firing and alert.starts_at > held.ends_at
+    if held is None:
+        return True
+    return held.ended_at is not None and alert.starts_at > held.ended_at
 
 
 def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[str, Held]:
@@ -75,6 +87,7 @@ def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[st
         fingerprint: Held(
             starts_at=entry.starts_at,
             ends_at=entry.ends_at,
+            vanished_at=entry.vanished_at,
             incident=incident,
             labels=entry.labels,
             last_seen_at=at,

@@ -84,10 +84,12 @@ class IncidentStore:
         """Merge alerts into the incident of that number; None when there is no such incident.
 
         An end is never taken back: an entry without one leaves the end that is stored, see AlertEntry.
+        That an alert vanished is: whoever writes of it has just seen it, or says that it is gone.
         """
         path = paths.incident(key.namespace, key.incident_name(sequence))
+        dumped = {key: {"vanishedAt": None, **entry} for key, entry in _dump_alerts(alerts).items()}
         try:
-            answer = await self._kubernetes.merge_patch(path, {"spec": {"alerts": _dump_alerts(alerts)}})
+            answer = await self._kubernetes.merge_patch(path, {"spec": {"alerts": dumped}})
         except NotFound as error:
             if error.resource_missing:
                 raise

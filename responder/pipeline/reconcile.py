@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -17,7 +18,7 @@ from responder.clients.kubernetes import Changed, Kubernetes, paths
 from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.incidents.model import Incident
-from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec
+from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, is_new_instance
 from responder.incidents.store import IncidentStore
 from responder.pipeline.close import open_for_held
 from responder.pipeline.drive import Drivers
@@ -58,6 +59,8 @@ class Reconcile:
         self._clock = clock
         self._repeat_interval = repeat_interval
         self._absent: dict[tuple[str, str], int] = {}
+        # Of what is held, that which no Alertmanager had at the last look.
+        self._missing: dict[WorkloadKey, frozenset[str]] = {}
         self._began: asyncio.Queue[WorkloadRecord] = asyncio.Queue(maxsize=1000)
 
     def record_changed(self, record: WorkloadRecord, began: bool) -> None:
@@ -128,7 +131,7 @@ class Reconcile:
             await self._tend_held(active)
 
     async def _end_vanished(self, incident: Incident, active: Mapping[str, Alert]) -> None:
-        """An alert that every Alertmanager is without has ended, as far as anybody can tell."""
+        """An alert that every Alertmanager is without fires no more, until one has it again."""
         gone = {}
         for fingerprint, entry in incident.firing.items():
             name = (incident.metadata.uid, fingerprint)
@@ -138,37 +141,47 @@ class Reconcile:
             self._absent[name] = self._absent.get(name, 0) + 1
             if self._absent[name] >= _LOOKS_UNTIL_VANISHED:
                 del self._absent[name]
-                gone[fingerprint] = entry.model_copy(update={"ends_at": self._clock.now()})
+                gone[fingerprint] = entry.model_copy(update={"vanished_at": self._clock.now()})
         if gone:
             log.info("alerts_vanished", incident=incident.name, count=len(gone))
             await self._store.write_alerts(incident.key, incident.spec.sequence, gone)
             self._drivers.wake(incident)
 
     async def _tend_held(self, active: Mapping[str, Alert]) -> None:
-        """Held instances go when no Alertmanager has had the alert for longer than it repeats."""
+        """Held instances vanish as others do, and go when they were away for longer than they repeat."""
         now = self._clock.now()
-
-        def tend(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
-            return _tended(spec, active, now, self._repeat_interval)
-
         for key in (*self._workloads(), self._intake.unattributed):
+            gone = self._missing.get(key, frozenset()) - active.keys()
+            tend = partial(_tended, active=active, gone=gone, now=now, repeat_interval=self._repeat_interval)
             try:
-                await self._store.update_record(key, tend)
+                record = await self._store.update_record(key, tend)
             except ResponderError as error:
                 # One namespace that is gone must not keep the others' records from being tended.
                 log.warning("held_not_tended", workload=str(key), error=str(error))
+            else:
+                self._missing[key] = frozenset(record.spec.held.keys() - active.keys())
 
 
 def _tended(
-    spec: WorkloadRecordSpec, active: Mapping[str, Alert], now: datetime, repeat_interval: timedelta
+    spec: WorkloadRecordSpec,
+    *,
+    active: Mapping[str, Alert],
+    gone: frozenset[str],
+    now: datetime,
+    repeat_interval: timedelta,
 ) -> WorkloadRecordSpec:
     held = {}
     for fingerprint, entry in spec.held.items():
         age = now - entry.last_seen_at
-        if fingerprint in active:
+        seen = active.get(fingerprint)
+        if seen is not None:
+            if not is_new_instance(seen, entry):
+                entry = entry.model_copy(update={"vanished_at": None})
             # Written seldom: what matters is hours.
             entry = entry.model_copy(update={"last_seen_at": now}) if age > repeat_interval / 4 else entry
         elif age > repeat_interval:
             continue
+        elif fingerprint in gone and entry.firing:
+            entry = entry.model_copy(update={"vanished_at": now})
         held[fingerprint] = entry
     return spec if held == spec.held else spec.model_copy(update={"held": held})

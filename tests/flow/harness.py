@@ -196,6 +196,13 @@ class Stage:
         for alertmanager in self.world.alertmanagers:
             alertmanager.silences.add(json.dumps(body).encode(), now)
 
+    def unsilence(self) -> None:
+        """Let every silence end."""
+        now = self.world.clock.now()
+        for alertmanager in self.world.alertmanagers:
+            for silence in alertmanager.silences.answer(now):
+                alertmanager.silences.expire(silence["id"], now)
+
     def answering(self, answers: bool) -> None:
         """Whether Prometheus answers questions; it goes on to evaluate rules and to send alerts."""
         assert self.world.prometheus is not None

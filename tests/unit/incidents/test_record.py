@@ -21,9 +21,14 @@ def alert(starts: int, ends: int | None = None) -> Alert:
     return Alert("f1", {"alertname": "A"}, {}, AT + timedelta(minutes=starts), minute(ends), "")
 
 
-def held(starts: int, ends: int | None = None) -> Held:
-    starts_at = AT + timedelta(minutes=starts)
-    return Held(starts_at=starts_at, ends_at=minute(ends), incident="i-1", last_seen_at=AT)
+def held(starts: int, ends: int | None = None, vanished: int | None = None) -> Held:
+    return Held(
+        starts_at=AT + timedelta(minutes=starts),
+        ends_at=minute(ends),
+        vanished_at=minute(vanished),
+        incident="i-1",
+        last_seen_at=AT,
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,6 +48,13 @@ def held(starts: int, ends: int | None = None) -> Held:
         (alert(6), held(6, 5), False),
         (alert(7), held(6, 5), False),
         (alert(6, 8), held(0, 5), False),
+        # Gone from every Alertmanager: back from a silence, or begun anew after an end that nobody saw.
+        (alert(0), held(0, vanished=5), False),
+        (alert(4), held(0, vanished=5), False),
+        (alert(6), held(0, vanished=5), True),
+        (alert(7), held(6, 5, vanished=8), False),
+        # The end itself, delivered later than it was missed.
+        (alert(6), held(0, 5, vanished=8), True),
     ],
 )
 def test_new_instance(delivered: Alert, known: Held | None, new: bool) -> None:
@@ -54,8 +66,9 @@ def test_what_an_incident_took_is_held_as_it_was() -> None:
     entries = {
         "f1": AlertEntry(labels=labels, starts_at=AT),
         "f2": AlertEntry(labels=labels, starts_at=AT, ends_at=AT + timedelta(minutes=3)),
+        "f3": AlertEntry(labels=labels, starts_at=AT, vanished_at=AT + timedelta(minutes=3)),
     }
     kept = hold(entries, "i-7", AT + timedelta(hours=1))
-    assert {key: entry.firing for key, entry in kept.items()} == {"f1": True, "f2": False}
+    assert {key: entry.firing for key, entry in kept.items()} == {"f1": True, "f2": False, "f3": False}
     assert {entry.incident for entry in kept.values()} == {"i-7"}
     assert not any(is_new_instance(Alert(key, labels, {}, AT, None, ""), kept[key]) for key in kept)
