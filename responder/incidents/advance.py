@@ -38,6 +38,9 @@ _PHASE = {
     Course.EXPIRE: Phase.CLOSED,
 }
 UNDO_OVERDUE = "UndoOverdue"
+# The checks that, both passed, put the trouble down to the current revision.
+_BLAME = {"StillTrue", "CausedByRollout"}
+_MOST_BLAMED = 32
 
 
 def noted(status: Status, at: datetime, event: str, message: str) -> Status:
@@ -75,6 +78,7 @@ def judged(incident: Incident, judgement: Judgement, file: RuleFile, now: dateti
             "notify": _notify(status, judgement),
             "bad": None if judgement.bad is None else parse_revision(judgement.bad),
             "target": None if judgement.target is None else parse_revision(judgement.target),
+            "blamed": _blamed(status, judgement),
             "verdicts": tuple(record_verdict(verdict) for verdict in judgement.verdicts),
             "ask": _ask(incident, judgement, file, now),
             "answers_spent": status.answers_spent + judgement.spends_answer,
@@ -262,6 +266,14 @@ def _outcome(judgement: Judgement) -> Outcome | None:
             return Outcome.TOLD if judgement.rule.action is Action.NONE else Outcome.EXPIRED
         case _:
             return None
+
+
+def _blamed(status: Status, judgement: Judgement) -> tuple[str, ...]:
+    """The revisions to blame so far. An echo after a person's undo puts nothing down to the good one."""
+    shown = {verdict.check for verdict in judgement.verdicts if verdict.passed}
+    if judgement.bad is None or judgement.bad.uid in status.blamed or not _BLAME <= shown:
+        return status.blamed
+    return (*status.blamed, judgement.bad.uid)[-_MOST_BLAMED:]
 
 
 def _notify(status: Status, judgement: Judgement) -> tuple[str, ...]:

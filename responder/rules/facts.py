@@ -59,6 +59,7 @@ class Facts:
     `measurements` are taken now, `before` just before `bad` began to serve (on the target's pods where the
     metric splits by pod), `series` at short range from before that until now. `answers_spent` counts people's
     answers that came to nothing in their time: no later question is taken for the one they were given to.
+    `blamed` are the UIDs of the revisions that this incident was put down to before.
     """
 
     now: datetime
@@ -78,6 +79,7 @@ class Facts:
     question: Question | None = None
     answer: Answer | None = None
     answers_spent: int = 0
+    blamed: tuple[str, ...] = ()
     expired: bool = False
     trouble: str = ""
 

@@ -46,7 +46,15 @@ def target_exists(facts: Facts) -> Verdict:
         )
     if facts.target is None:
         return failed(check, "NoPreviousRevision", "No earlier revision is left that ever served well.")
-    name = facts.target.replicaset.name
+    target = facts.target.replicaset
+    name = target.name
+    if target.uid in facts.blamed:
+        text = f"Revision {name} itself was to blame for this incident: it is not brought back."
+        return failed(check, "TargetWasBlamed", text, target=name)
+    if facts.bad.created_at < target.created_at:
+        # Whoever went back to an older revision had a reason, which no metric of ours need show.
+        text = f"Somebody went back from {name} to the older {facts.bad.name}: it is not brought back."
+        return failed(check, "TargetWasBlamed", text, target=name)
     if not facts.target.certain:
         return unknown(
             check,
@@ -250,16 +258,6 @@ def not_again(facts: Facts) -> Verdict:
             "UndoOfUndo",
             f"The current revision is itself the result of the rollback in {done.incident}.",
             incident=done.incident,
-        )
-    target = None if facts.target is None else facts.target.replicaset
-    if facts.bad is not None and target is not None and facts.bad.created_at < target.created_at:
-        # Whoever went back to an older revision had a reason, which no metric of ours need show.
-        return failed(
-            check,
-            "UndoOfUndo",
-            f"Somebody went back from {target.name} to the older {facts.bad.name}: rolling that back would"
-            f" bring {target.name} again.",
-            target=target.name,
         )
     left = next(
         (a for a in ledger.left_alone if facts.bad and a.uid == facts.bad.uid and facts.now < a.until), None

@@ -27,7 +27,27 @@ def test_what_a_person_went_back_from_never_comes_back_by_itself(tmp_path: Path)
             here.degrade("v1", error_rate=0.05)
             await here.phase("AwaitingDecision", 4 * MINUTE, sequence=2)
             await here.rest(timedelta(seconds=30))
-            assert "NotAgain/UndoOfUndo" in here.doubts(2)
+            assert "TargetExists/TargetWasBlamed" in here.doubts(2)
+            assert here.versions == ["v1", "v2", "v1"]
+            assert here.undos() == []
+
+    run_story(story())
+
+
+def test_after_a_persons_own_undo_there_is_nothing_to_click(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            here.world.release("v1")
+            await here.rest(timedelta(seconds=25))
+            assert here.status()["phase"] == "AwaitingDecision"
+            assert "TargetExists/TargetWasBlamed" in here.doubts()
+            assert here.status()["blamed"] == [here.rs_uid("v2")]
+            assert here.offers() == []
+            # The buttons that were on screen before do nothing either.
+            shown = max(n for n in range(len(here.message().versions)) if here.offers(version=n))
+            await here.click(ROLL_BACK, version=shown)
+            await here.rest(timedelta(seconds=30))
             assert here.versions == ["v1", "v2", "v1"]
             assert here.undos() == []
 

@@ -33,6 +33,7 @@ from tests.unit.rules.build import (
     history,
     measured,
     measurements,
+    series,
 )
 
 FROZEN = (Freeze("everything", "audit"),)
@@ -53,6 +54,16 @@ def incident(status: Status | None = None) -> Incident:
         ),
         status=status or Status(),
     )
+
+
+def test_only_what_the_trouble_was_put_down_to_is_blamed() -> None:
+    status = judge(facts(freezes=FROZEN))
+    assert status.blamed == ("uid-v2",)
+    assert judge(facts(freezes=FROZEN), status).blamed == ("uid-v2",)
+    # After a person's own undo the condition holds for a while: an echo, already true before.
+    before = {**facts().series, "error_rate": series(0.05)}
+    assert judge(facts(series=before)).blamed == ()
+    assert judge(facts(measurements=OVER)).blamed == ()
 
 
 def judge(found: Facts, status: Status | None = None, after: timedelta = timedelta()) -> Status:

@@ -102,6 +102,10 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("TargetExists", F, "NoPreviousRevision", {"target": None}),
     ("TargetExists", U, "HistoryUncertain", {"target": Target(V1, certain=False)}),
     ("TargetExists", U, "CurrentRevisionUnknown", {"bad": None}),
+    ("TargetExists", F, "TargetWasBlamed", {"blamed": ("uid-v1",)}),
+    ("TargetExists", P, "TargetFound", {"blamed": ("uid-v2",)}),
+    # Whoever went back from v3 to v2, with kubectl or otherwise, did not want v3.
+    ("TargetExists", F, "TargetWasBlamed", {"target": Target(V3, certain=True)}),
     ("NotPaused", P, "NotPaused", {}),
     ("NotPaused", F, "Paused", {"history": history(paused=True)}),
     ("NotProtected", P, "NotProtected", {}),
@@ -161,8 +165,6 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(rollbacks=(done("v1", ago=HOUR),))}),
     ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(rollbacks=(done("v1", automatic=False),))}),
     ("NotAgain", F, "UndoOfUndo", {"ledger": ledger(rollbacks=(done("v2", ago=5 * HOUR),))}),
-    # Whoever went back from v3 to v2, with kubectl or otherwise, did not want v3.
-    ("NotAgain", F, "UndoOfUndo", {"target": Target(V3, certain=True)}),
     ("NotAgain", F, "LeftAlone", {"ledger": ledger(left_alone=(left("v2", NOW + MINUTE),))}),
     ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(left_alone=(left("v2", NOW),))}),
     ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(left_alone=(left("v1", NOW + MINUTE),))}),
