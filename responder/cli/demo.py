@@ -15,11 +15,15 @@ _SANDBOX_PACKAGES = ("jsonpatch", "jsonschema")
 
 def demo(
     story: Annotated[
-        list[str] | None, typer.Option(help="error-rate, slow or very-slow; repeat it. Default: all three.")
+        list[str] | None,
+        typer.Option(help="error-rate, slow, very-slow or not-the-release; repeat it. Default: all four."),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write a record of what happened to this file.")] = None,
     require_real: Annotated[
         bool, typer.Option("--require-real", help="Fail without the real Prometheus and Alertmanager.")
+    ] = False,
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Keep the last story's cluster until Ctrl-C, for kubectl.")
     ] = False,
 ) -> None:
     """Release bad versions and watch what happens. Exits 0 only if every story ended as it should."""
@@ -29,4 +33,4 @@ def demo(
         if error.name not in _SANDBOX_PACKAGES:
             raise
         raise ResponderError(f"the demo needs {error.name}: pip install 'responder[sandbox]'") from error
-    raise typer.Exit(run_demo(tuple(story or ()), json_path=json, require_real=require_real))
+    raise typer.Exit(run_demo(tuple(story or ()), json_path=json, require_real=require_real, hold=hold))

@@ -20,13 +20,16 @@ from responder.sandbox.demo.witness import Witness
 from responder.sandbox.inboxes.slack_clicks import ClickResult, buttons
 from responder.sandbox.inboxes.slack_messages import Message
 from responder.sandbox.traffic.pods import PODS
-from responder.sandbox.world import LATENCY_P95
+from responder.sandbox.world import ERROR_RATE, LATENCY_P95
 from responder.tasks import together
 
 T = TypeVar("T")
 
 BASELINE = timedelta(seconds=10)
 """v1's good traffic before the release: the rule file's clean gap is judged on it."""
+
+HEAD_START = timedelta(seconds=3)
+"""How long before the release v1 fails, where it does: its own alert must not fire before v2 serves."""
 
 _ONLOOKING = timedelta(seconds=6)
 _READING = timedelta(seconds=3)
@@ -50,12 +53,20 @@ class Act:
     witness: Witness
     clock: Clock
     started_at: datetime
+    broken_at: datetime | None = None
     released_at: datetime | None = None
     clicked_at: datetime | None = None
     click: ClickResult | None = None
     calmed_at: datetime | None = None
     ended_at: datetime | None = None
     overdue: str = ""
+
+    @property
+    def release_due_at(self) -> datetime:
+        """When the release is to be expected, as long as there was none."""
+        if self.broken_at is not None:
+            return self.broken_at + HEAD_START
+        return self.started_at + BASELINE
 
     async def warm_up(self) -> None:
         """Let good traffic flow for a while."""
@@ -71,6 +82,9 @@ class Act:
 
     async def _play(self) -> None:
         story, world = self.stage.story, self.stage.world
+        if story.fails_before:
+            self._break()
+            await self.clock.sleep(HEAD_START.total_seconds())
         self.released_at = self.clock.now()
         world.release(
             BAD,
@@ -88,22 +102,30 @@ class Act:
                 await self._until(lambda: self.stage.world.slack.messages, "a message in Slack")
                 await self.clock.sleep(_ONLOOKING.total_seconds())
                 self._calm()
+            case Ending.ASKED:
+                await self._be_asked()
+                await self.clock.sleep(_ONLOOKING.total_seconds())
+                return
             case _:
                 assert_never(story.ending)
         await self._until(lambda: self.witness.phase == "Closed", "the incident to be closed")
         await self.clock.sleep(_LAST_WORDS.total_seconds())
 
     async def _decide(self) -> None:
-        """The on-call is paged, reads the message in Slack and presses the button."""
+        """A simulated person is paged, reads the message in Slack and clicks the button."""
+        message = await self._be_asked()
         inboxes = self.stage.world.inboxes
-        await self._until(lambda: inboxes.pagerduty.alerts, "a page")
-        message = await self._until(self._message_with_button, "a button to roll back in Slack")
         await self.clock.sleep(_READING.total_seconds())
         action = _find_action(message)
         if action is None or inboxes.hands is None:
             raise Overdue("the button to roll back vanished from Slack while the on-call read the message")
         self.clicked_at = self.clock.now()
         self.click = await inboxes.hands.click(message, action, ON_CALL)
+
+    async def _be_asked(self) -> Message:
+        """Wait until somebody is paged and can decide in Slack."""
+        await self._until(lambda: self.stage.world.pagerduty.alerts, "a page")
+        return await self._until(self._message_with_button, "a button to roll back in Slack")
 
     def _message_with_button(self) -> Message | None:
         messages = self.stage.world.slack.messages
@@ -112,9 +134,18 @@ class Act:
     def _calm(self) -> None:
         """The release gets better by itself, as when caches have filled: no new revision, the same pods."""
         self.calmed_at = self.clock.now()
+        self._let_pods_behave(LATENCY_P95, "150ms")
+
+    def _break(self) -> None:
+        """Something that v1 needs fails: the pods are the same, and from now on so many requests fail."""
+        self.broken_at = self.clock.now()
+        self._let_pods_behave(ERROR_RATE, str(self.stage.story.error_rate))
+
+    def _let_pods_behave(self, annotation: str, value: str) -> None:
+        """Every pod that is there behaves so from now on."""
         store = self.stage.world.cluster.store
         for pod in store.list(PODS, self.stage.world.namespace):
-            pod["metadata"]["annotations"][LATENCY_P95] = "150ms"
+            pod["metadata"]["annotations"][annotation] = value
             store.update(PODS, pod, manager="kubectl")
 
     async def _until(self, found: Callable[[], T | None], what: str) -> T:

@@ -69,6 +69,8 @@ class Lines:
                 if view.story.name != title:
                     title = view.story.name
                     self._print(f"{view.number}/{view.of} {title}: {view.story.title}")
+                    self._print(f"    {view.shortened}")
+                    self._print(f"    {view.kubectl}")
                 for happening in view.happenings:
                     if (title, happening) not in told:
                         told.add((title, happening))
@@ -89,14 +91,15 @@ class Nobody:
 
 def render_summary(results: tuple[Result, ...]) -> RenderableType:
     """The steps of every story in seconds since its release, and how it was judged."""
-    table = Table(title="seconds since the release", title_justify="left", box=None, pad_edge=False)
+    title = Text("seconds since the release; - is no part of the story", "italic")
+    table = Table(box=None, pad_edge=False)
     table.add_column("")
     for result in results:
         table.add_column(result.story.name, justify="right")
     for step in Step:
         seconds = [result.seconds_to(step) for result in results]
-        table.add_row(step.value, *("" if each is None else f"{each:.1f}" for each in seconds))
-    return Group(table, *(_render_result(result) for result in results))
+        table.add_row(step.value, *("-" if each is None else f"{each:.1f}" for each in seconds))
+    return Group(title, table, *(_render_result(result) for result in results))
 
 
 def _render_result(result: Result) -> RenderableType:

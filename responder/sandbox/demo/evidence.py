@@ -37,7 +37,8 @@ class Evidence:
     """The truth about a story. `served` are the requests since the release by version.
 
     `bad_after_proof` are the requests that v2 answered after the traffic was said to be proven, None where it
-    never was; `error_share_at_end` is the share of requests that failed in the last seconds.
+    never was; `error_share_at_end` is the share of requests that failed in the last seconds. `phase` and
+    `reason` are what the incident said last.
     """
 
     story: Story
@@ -59,6 +60,8 @@ class Evidence:
     click_taken: bool
     incidents: int
     outcome: str
+    phase: str
+    reason: str
 
 
 def gather_evidence(act: Act) -> Evidence:
@@ -98,5 +101,7 @@ def gather_evidence(act: Act) -> Evidence:
         clicked_at=act.clicked_at,
         click_taken=act.click is not None and act.click.taken,
         incidents=len(world.cluster.store.list(INCIDENTS)),
-        outcome=str(act.witness.status.get("outcome", "")),
+        outcome=str(act.witness.status.get("outcome") or ""),
+        phase=act.witness.phase,
+        reason=str(act.witness.status.get("reason") or ""),
     )

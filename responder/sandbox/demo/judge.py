@@ -13,7 +13,12 @@ from responder.sandbox.demo.stories import BAD, GOOD, Ending
 
 # v1 fails nowhere, so any more than this at the end is the fault still there.
 _HARMLESS_ERROR_SHARE = 0.001
-_OUTCOMES = {Ending.ROLLED_BACK: "RolledBack", Ending.CLICKED: "RolledBack", Ending.TOLD: "Told"}
+_ACCOUNTS = {
+    Ending.ROLLED_BACK: "RolledBack",
+    Ending.CLICKED: "RolledBack",
+    Ending.TOLD: "Told",
+    Ending.ASKED: "AwaitingDecision: OnsetBeforeRollout",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
 def _checks(evidence: Evidence) -> Iterator[Callable[[Evidence], Finding]]:
     yield came_to_its_end
     yield fault_reached_clients
+    if evidence.story.fails_before:
+        yield fault_began_before_release
     if evidence.story.undone:
         yield undone_once
         yield by_whom_it_should
@@ -59,6 +66,15 @@ def fault_reached_clients(evidence: Evidence) -> Finding:
     if evidence.story.error_rate:
         return Finding(check, bad.errors > 0, f"{bad.errors} of {bad.requests} answers of {BAD} were errors")
     return Finding(check, bad.requests > 0, f"{BAD} answered {bad.requests} requests")
+
+
+def fault_began_before_release(evidence: Evidence) -> Finding:
+    """Clients met the fault while the release was yet to come: it can't be the cause."""
+    check, first = "the fault is older than the release", evidence.first_fault_at
+    if first is None:
+        return Finding(check, False, "no client met it")
+    seconds = (first - evidence.released_at).total_seconds()
+    return Finding(check, seconds < 0, f"first met {seconds:+.1f} s from the release")
 
 
 def undone_once(evidence: Evidence) -> Finding:
@@ -115,7 +131,7 @@ def one_slack_message(evidence: Evidence) -> Finding:
 
 
 def paged_as_it_should(evidence: Evidence) -> Finding:
-    """Somebody was paged once, and it resolved; or nobody was."""
+    """Somebody was paged once, and it resolved where it is over; or nobody was."""
     if not evidence.story.paged:
         text = f"{_count(len(evidence.pages), 'alert')} in PagerDuty"
         return Finding("nobody was paged", not evidence.pages, text)
@@ -123,15 +139,17 @@ def paged_as_it_should(evidence: Evidence) -> Finding:
         f"paged {_count(page.pages, 'time')} and {'resolved' if page.resolved else 'not resolved'}"
         for page in evidence.pages
     ]
-    good = len(evidence.pages) == 1 and evidence.pages[0].pages == 1 and evidence.pages[0].resolved
-    return Finding("paged once, resolved", good, "; ".join(alerts) or "nobody was paged")
+    over = evidence.story.undone
+    good = [(page.pages, page.resolved) for page in evidence.pages] == [(1, over)]
+    check = "paged once, resolved" if over else "paged once, not resolved"
+    return Finding(check, good, "; ".join(alerts) or "nobody was paged")
 
 
 def account_is_true(evidence: Evidence) -> Finding:
     """The responder says of the one incident what really happened."""
-    wanted = _OUTCOMES[evidence.story.ending]
-    text = f"{_count(evidence.incidents, 'incident')}, {evidence.outcome or 'without an outcome'}"
-    return Finding("the incident says so", evidence.incidents == 1 and evidence.outcome == wanted, text)
+    account = evidence.outcome or f"{evidence.phase}: {evidence.reason}"
+    good = evidence.incidents == 1 and account == _ACCOUNTS[evidence.story.ending]
+    return Finding("the incident says so", good, f"{_count(evidence.incidents, 'incident')}, {account}")
 
 
 def _count(number: int, noun: str) -> str:

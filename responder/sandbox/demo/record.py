@@ -66,9 +66,8 @@ def write_record(
     started_at: datetime,
     ended_at: datetime,
 ) -> None:
-    """Write the record as JSON."""
+    """Write the record as JSON. Raises OSError."""
     record = render_record(source, results, started_at=started_at, ended_at=ended_at)
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 

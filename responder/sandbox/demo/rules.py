@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from responder.errors import ResponderError
+from responder.rules.conditions import comparisons
 from responder.rules.load import load_rules
 from responder.rules.model import RuleFile
+from responder.rules.quantities import format_duration
 
 CHECKOUT = Path(__file__).parents[3]
 REFERENCE = CHECKOUT / "rules" / "payment-service.yaml"
@@ -44,6 +48,28 @@ def write_demo_rules(folder: Path) -> RuleFile:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     (file,) = load_rules(path).files
     return file
+
+
+def describe_shortening(file: RuleFile, rule_name: str) -> str:
+    """What the demo made of the durations that a rule of its file waits for, for people who watch."""
+    reference = _durations(_load_reference(), rule_name)
+    parts = [
+        f"{what} {format_duration(reference[what])} -> {format_duration(demo)}"
+        for what, demo in _durations(file, rule_name).items()
+    ]
+    return f"time is shortened: {', '.join(parts)}"
+
+
+@cache
+def _load_reference() -> RuleFile:
+    (file,) = load_rules(REFERENCE).files
+    return file
+
+
+def _durations(file: RuleFile, rule_name: str) -> dict[str, timedelta]:
+    rule = next(rule for rule in file.rules if rule.name == rule_name)
+    (comparison,) = comparisons(rule.condition)
+    return {"range": file.metrics[comparison.metric].range, "for": rule.for_}
 
 
 def shorten(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Draws a view for the terminal: traffic, metric, what happened, guards. Pure: a view in, a renderable out.
+"""Draws a view for the terminal: traffic, metric, what happened. Pure: a view in, a renderable out.
 
 Made for 80 by 24 characters and more.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -14,14 +15,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from responder.rules.model import Unit
 from responder.sandbox.demo.charts import BAD_STYLE, GOOD_STYLE, columns_against, stacked_columns
+from responder.sandbox.demo.checks import draw_checks, format_value
 from responder.sandbox.demo.chronicle import Happening, Source, Step
 from responder.sandbox.demo.stories import BAD, GOOD
 from responder.sandbox.demo.view import SLOT, View
 
 SOURCE_STYLES = {
     Source.RELEASE: "bold magenta",
+    Source.DEPENDENCY: "bold red",
     Source.CLIENTS: "red",
     Source.PROMETHEUS: "yellow",
     Source.INCIDENT: "cyan",
@@ -31,11 +33,11 @@ SOURCE_STYLES = {
     Source.PERSON: "bold bright_white",
 }
 _PHASES = ("Open", "AwaitingDecision", "RollingBack", "Verifying", "Settling", "Closed")
-_RESULTS = {"Passed": ("✓", "green"), "Failed": ("✗", "red"), "Unknown": ("?", "yellow")}
 _SMALLEST_HEIGHT = 24
 _HEADER_HEIGHT = 2
 _LABEL_WIDTH = 8
 _SOURCE_WIDTH = max(len(source) for source in Source)
+_BORDER_WIDTH = 4
 # The steps that are marked under the traffic, where two meet rather the first.
 _MARKED = (Step.UNDO, Step.TRAFFIC, Step.RECOVERED, Step.ALERT)
 
@@ -45,19 +47,22 @@ def draw(view: View, width: int, height: int) -> RenderableType:
     spare = max(0, height - _SMALLEST_HEIGHT)
     traffic_rows = 3 + min(5, spare // 3)
     metric_rows = 2 + min(4, spare // 5)
-    columns = max(10, width - _LABEL_WIDTH - 4)
+    columns = max(10, width - _LABEL_WIDTH - _BORDER_WIDTH)
+    footer = [Layout(Text(f" {view.kubectl}", "dim", no_wrap=True), size=1)] if spare else []
     layout = Layout()
     layout.split_column(
         Layout(_header(view, width), size=_HEADER_HEIGHT),
         Layout(_traffic(view, columns, traffic_rows), size=traffic_rows + 3),
         Layout(_metric(view, columns, metric_rows), size=metric_rows + 2),
         Layout(name="below"),
+        *footer,
     )
-    rows = height - _HEADER_HEIGHT - traffic_rows - 3 - metric_rows - 2 - 2
-    right = max(26, min(52, width * 36 // 100 - 4))
+    rows = height - _HEADER_HEIGHT - traffic_rows - 3 - metric_rows - 2 - 2 - len(footer)
+    # From 110 characters on the guards have room for their numbers.
+    right = max(26, min(56, width * 48 // 100 - 8)) if width >= 100 else 26
     layout["below"].split_row(
-        Layout(_timeline(view, rows)),
-        Layout(_checks(view, rows), size=right),
+        Layout(_timeline(view, width - right - _BORDER_WIDTH, rows)),
+        Layout(draw_checks(view, right - _BORDER_WIDTH, rows), size=right),
     )
     return layout
 
@@ -84,7 +89,7 @@ def _phase_line(view: View, width: int) -> Text:
         if index:
             line.append(" ─ " if width >= 90 else " ", "dim")
         if view.phases and phase == view.phases[-1]:
-            line.append(phase, "bold reverse cyan")
+            line.append(f"[{phase}]", "bold reverse cyan")
         else:
             line.append(phase, "cyan" if phase in view.phases else "dim")
     if view.outcome:
@@ -167,48 +172,36 @@ def _beside(labels: Iterable[Text], rows: Iterable[Text]) -> list[Text]:
     return [label + Text(" ") + row for label, row in zip(labels, rows, strict=True)]
 
 
-def _timeline(view: View, rows: int) -> Panel:
-    lines = []
-    for happening in view.happenings[-rows:]:
-        line = Text(f"{seconds_since(view.released_at, happening):+6.1f} ", no_wrap=True, overflow="ellipsis")
-        line.append(f"{happening.source:<{_SOURCE_WIDTH}} ", SOURCE_STYLES[happening.source])
-        lines.append(line.append(happening.text))
+def _timeline(view: View, width: int, rows: int) -> Panel:
+    """The latest that happened, in so many rows; the latest of all has all the room it needs."""
+    lines: list[Text] = []
+    for happening in reversed(view.happenings):
+        told = _tell(view, happening, width, max_lines=max(2, rows // 3))
+        if lines and len(lines) + len(told) > rows:
+            break
+        lines = told + lines
     return Panel(
-        Group(*lines),
+        Group(*lines[:rows]),
         title="what happened (seconds since the release)",
+        subtitle=Text(view.shortened, "yellow"),
         title_align="left",
+        subtitle_align="left",
         border_style="dim",
     )
+
+
+def _tell(view: View, happening: Happening, width: int, max_lines: int) -> list[Text]:
+    """When, who and what, the latter on as many lines as it needs, but not more than `max_lines`."""
+    time = f"{seconds_since(view.released_at, happening):+6.1f} "
+    source = f"{happening.source:<{_SOURCE_WIDTH}} "
+    indent = len(time) + len(source)
+    first, *others = textwrap.wrap(
+        happening.text, max(10, width - indent), max_lines=max_lines, placeholder=" …"
+    )
+    head = Text.assemble(time, (source, SOURCE_STYLES[happening.source]), first)
+    return [head, *(Text(" " * indent + line) for line in others)]
 
 
 def seconds_since(released_at: datetime | None, happening: Happening) -> float:
     """Seconds from the release to what happened; 0 without a release."""
     return 0.0 if released_at is None else (happening.at - released_at).total_seconds()
-
-
-def _checks(view: View, rows: int) -> Panel:
-    if not view.guards:
-        waiting = Text("judged at an alert", "dim")
-        return Panel(waiting, title="guards", title_align="left", border_style="dim")
-    lines = [_verdict(each) for each in view.guards]
-    proofs = [_verdict(each) for each in view.proofs]
-    if proofs and len(lines) + len(proofs) + 1 <= rows:
-        lines += [Text("proof", "dim"), *proofs]
-    return Panel(Group(*lines[:rows]), title="guards", title_align="left", border_style="dim")
-
-
-def _verdict(verdict: dict[str, str]) -> Text:
-    mark, style = _RESULTS.get(verdict["result"], ("·", "dim"))
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"{mark} ", style)
-    text.append(verdict["check"])
-    if verdict["result"] != "Passed":
-        text.append(f" {verdict['reason']}", style)
-    return text
-
-
-def format_value(value: float, unit: Unit) -> str:
-    """The value as the rule writes it."""
-    if unit is Unit.RATIO:
-        return f"{value:.1%}"
-    return f"{value:.2g} s" if unit is Unit.SECONDS else f"{value:g}"

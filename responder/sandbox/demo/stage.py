@@ -7,15 +7,16 @@ them, and nothing else.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import yaml
 
@@ -49,6 +50,7 @@ _DECIDE_EVERY = timedelta(seconds=2)
 _SLACK_CHANNEL = "payments"
 # What a person's shell may hold for a responder of their own.
 _NOT_INHERITED = ("RESPONDER_", "KUBECONFIG", "POD_NAMESPACE")
+_KUBECTL_CONFIG = "kubeconfig-kubectl"
 # The second numbers of the loopback networks 127.N.0.0/16 that pods can get.
 _POD_NETWORKS = range(16, 200)
 
@@ -91,6 +93,13 @@ class Stage:
         """What that rule measures."""
         return next(metric for name, metric in self.file.metrics.items() if name in str(self.rule.condition))
 
+    @property
+    def kubectl(self) -> str:
+        """The shell line that shows the incidents, as long as the story's cluster runs."""
+        path = (self.folder / _KUBECTL_CONFIG).resolve()
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        return f"kubectl --kubeconfig {shlex.quote(str(shown))} get incidents -A"
+
 
 @asynccontextmanager
 async def start_stage(story: Story, source: AlertSource, folder: Path, clock: Clock) -> AsyncIterator[Stage]:
@@ -106,6 +115,7 @@ async def start_stage(story: Story, source: AlertSource, folder: Path, clock: Cl
             network = stack.enter_context(_pod_network())
             plan = replace(plan, built_in_alerts=False, pod_network=network)
         world = await stack.enter_async_context(start_world(clock, plan, free_port()))
+        _write_kubeconfig(folder / _KUBECTL_CONFIG, world.cluster.kubeconfig(for_kubectl=True))
         if source.real:
             await stack.enter_async_context(_real_alerts(world, folder))
         child = await stack.enter_async_context(_responder(world, folder))
@@ -197,11 +207,15 @@ def _write_secret(path: Path, secret: str) -> Path:
     return path.resolve()
 
 
+def _write_kubeconfig(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
 @asynccontextmanager
 async def _responder(world: World, folder: Path) -> AsyncIterator[Child]:
     """`responder serve` as a process of its own."""
     kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(world.kubeconfig()), encoding="utf-8")
+    _write_kubeconfig(kubeconfig, world.kubeconfig())
     async with child_process(
         _serve_command(world, kubeconfig, folder / "rules"),
         name="the responder",

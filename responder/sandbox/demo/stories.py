@@ -16,11 +16,15 @@ class Ending(StrEnum):
     ROLLED_BACK = "rolled back automatically"
     CLICKED = "rolled back by a person's click"
     TOLD = "told, nothing touched"
+    ASKED = "asked, nothing touched"
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One bad release. `rule` is the alert that leads, `fault` what clients meet."""
+    """One bad release. `rule` is the alert that leads, `fault` what clients meet.
+
+    `fails_before`: v1 fails just the same from shortly before the release, as when a dependency is down.
+    """
 
     name: str
     title: str
@@ -29,11 +33,12 @@ class Story:
     ending: Ending
     error_rate: float = 0.0
     latency_p95: str = "120ms"
+    fails_before: bool = False
 
     @property
     def undone(self) -> bool:
         """Whether the release has to be taken back."""
-        return self.ending is not Ending.TOLD
+        return self.ending in (Ending.ROLLED_BACK, Ending.CLICKED)
 
     @property
     def paged(self) -> bool:
@@ -67,6 +72,15 @@ STORIES: Mapping[str, Story] = {
             rule="very-slow",
             ending=Ending.CLICKED,
             latency_p95="8s",
+        ),
+        Story(
+            name="not-the-release",
+            title="5% of payments fail, but since before v2",
+            fault="a payment fails",
+            rule="high-error-rate",
+            ending=Ending.ASKED,
+            error_rate=0.05,
+            fails_before=True,
         ),
     )
 }

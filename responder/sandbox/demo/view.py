@@ -11,10 +11,19 @@ from responder.rules.conditions import comparisons
 from responder.rules.model import Unit
 from responder.sandbox.controllers.fields import is_deleting
 from responder.sandbox.controllers.pods import is_ready
-from responder.sandbox.demo.act import BASELINE, Act
-from responder.sandbox.demo.chronicle import Happening, Step, chronicle, replica_set_uid, step_times
+from responder.sandbox.demo.act import Act
+from responder.sandbox.demo.chronicle import (
+    Happening,
+    Step,
+    chronicle,
+    names_of,
+    replica_set_uid,
+    step_times,
+)
 from responder.sandbox.demo.probe import Reading
+from responder.sandbox.demo.rules import describe_shortening
 from responder.sandbox.demo.stories import BAD, GOOD, Story
+from responder.sandbox.demo.wording import Names
 from responder.sandbox.oracle import Tally
 from responder.sandbox.traffic.pods import PODS
 
@@ -44,12 +53,17 @@ class Pods:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One instant of one story. `elapsed` counts from the release and is below zero before it."""
+    """One instant of one story. `elapsed` counts from the release and is below zero before it.
+
+    `shortened` says which durations of the story's rule the demo made shorter, `action` is what the rule that
+    leads the incident wants, "" while there is none; `kubectl` is the shell line that shows the incidents.
+    """
 
     story: Story
     number: int
     of: int
     alert_source: str
+    kubectl: str
     now: datetime
     released_at: datetime | None
     elapsed_seconds: float
@@ -59,8 +73,11 @@ class View:
     unit: Unit
     threshold: float
     condition: str
+    shortened: str
+    names: Names
     phases: tuple[str, ...]
     outcome: str
+    action: str
     guards: tuple[dict[str, Any], ...]
     proofs: tuple[dict[str, Any], ...]
     happenings: tuple[Happening, ...]
@@ -79,17 +96,21 @@ def take_view(act: Act, number: int, of: int) -> View:
         number=number,
         of=of,
         alert_source=str(stage.source),
+        kubectl=stage.kubectl,
         now=now,
         released_at=released_at,
-        elapsed_seconds=(now - (released_at or act.started_at + BASELINE)).total_seconds(),
+        elapsed_seconds=(now - (released_at or act.release_due_at)).total_seconds(),
         slots=_slots(act, now),
         readings=tuple(act.probe.readings),
         metric=stage.metric.name,
         unit=stage.metric.unit,
         threshold=comparison.threshold,
         condition=str(stage.rule.condition),
+        shortened=describe_shortening(stage.file, stage.rule.name),
+        names=names_of(stage.world),
         phases=tuple(act.witness.phases),
         outcome=str(act.witness.status.get("outcome") or ""),
+        action=str(act.witness.status.get("action") or ""),
         guards=tuple(act.witness.guards),
         proofs=tuple(act.witness.proofs),
         happenings=happenings,

@@ -37,10 +37,12 @@ def test_every_happening_is_told_once() -> None:
         return output.getvalue()
 
     lines = run_story(story()).splitlines()
-    assert lines[0] == "1/3 error-rate: 5% of payments fail in v2"
-    assert lines[1].split() == ["+0.0", "s", "release", "v2", "is", "released"]
+    assert lines[0] == "1/4 error-rate: 5% of payments fail in v2"
+    assert lines[1] == "    time is shortened: range 5m -> 10s, for 5m -> 5s"
+    assert lines[2].strip() == a_view().kubectl
+    assert lines[3].split() == ["+0.0", "s", "release", "v2", "is", "released"]
     assert lines[-1].split() == ["+15.0", "s", "slack", "Rolled", "back"]
-    assert len(lines) == 5
+    assert len(lines) == 7
 
 
 def a_result(passed: bool) -> Result:

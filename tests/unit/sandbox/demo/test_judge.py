@@ -43,6 +43,8 @@ ROLLED_BACK = Evidence(
     click_taken=False,
     incidents=1,
     outcome="RolledBack",
+    phase="Closed",
+    reason="Recovered",
 )
 CLICKED = replace(
     ROLLED_BACK,

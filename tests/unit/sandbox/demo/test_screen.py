@@ -16,6 +16,7 @@ from responder.sandbox.demo.probe import Reading
 from responder.sandbox.demo.screen import draw
 from responder.sandbox.demo.stories import STORIES
 from responder.sandbox.demo.view import Pods, Slot, View
+from responder.sandbox.demo.wording import Names
 from responder.sandbox.oracle import Tally
 
 RELEASED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -42,8 +43,9 @@ def a_view() -> View:
     return View(
         story=STORIES["error-rate"],
         number=1,
-        of=3,
+        of=4,
         alert_source="Prometheus 2.42.0+ds and Alertmanager 0.25.0",
+        kubectl="kubectl --kubeconfig build/demo/error-rate/kubeconfig-kubectl get incidents -A",
         now=after(20),
         released_at=RELEASED,
         elapsed_seconds=20.0,
@@ -56,13 +58,16 @@ def a_view() -> View:
         unit=Unit.RATIO,
         threshold=0.01,
         condition="error_rate > 1%",
+        shortened="time is shortened: range 5m -> 10s, for 5m -> 5s",
+        names=Names("payments/payment-service", {"payment-service-97c454b88": "v1"}),
         phases=("Open", "RollingBack", "Verifying"),
         outcome="",
+        action="rollback",
         guards=tuple({"check": name, "result": "Passed", "reason": name} for name in GUARDS),
         proofs=(),
         happenings=(
             Happening(RELEASED, Source.RELEASE, "v2 is released"),
-            Happening(after(10), Source.PROMETHEUS, "PaymentServiceHighErrorRate fires", Step.ALERT),
+            Happening(after(10), Source.PROMETHEUS, "high-error-rate fires", Step.ALERT),
             Happening(after(11), Source.CLUSTER, "PATCH " + "very " * 40 + "long", Step.UNDO),
         ),
         steps={Step.ALERT: after(10), Step.UNDO: after(11)},
@@ -85,9 +90,17 @@ def test_the_picture_fills_the_terminal_and_no_more(width: int, height: int) -> 
     shown = "\n".join(lines)
     for name in GUARDS:
         assert f"✓ {name}" in shown
-    for text in ("1/3 error-rate", "+20.0 s", "Verifying", "▲release", "▲undo", "v1 ●●●●●●●●●● 10", "v2 ××"):
+    for text in (
+        "1/4 error-rate",
+        "+20.0 s",
+        "[Verifying]",
+        "▲release",
+        "▲undo",
+        "v1 ●●●●●●●●●● 10",
+        "v2 ××",
+    ):
         assert text in shown
-    assert "PaymentServiceHighErrorRate fi" in shown
+    assert "high-error-rate fires" in shown
     assert "error_rate > 1%" in shown
     # Everything that happened has its seconds.
     assert "+11.0 cluster" in shown
