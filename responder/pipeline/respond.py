@@ -28,6 +28,7 @@ from responder.pipeline.close import close, finish, leave_alone, remember_rollba
 from responder.pipeline.gather import Gatherer, SharedFreezes
 from responder.pipeline.settle import Settling, assess_settling
 from responder.pipeline.unattributed import judge_unattributed
+from responder.rules.conditions import AnyOf, Condition
 from responder.rules.decide import Course, decide
 from responder.rules.model import Rule, RuleFile, RuleSet
 from responder.tasks import together
@@ -250,15 +251,16 @@ class Responder:
 
     async def _prove_recovery(self, incident: Incident) -> Step:
         file, rollback = self._file(incident), _rollback(incident)
-        rule = self._leading(incident)
+        rules = self._unrecovered(incident)
         proven_at = incident.status.times.traffic_proven_at
-        if proven_at is None or rule is None:
+        if proven_at is None or not rules:
             verdict = unknown("Recovery", "RuleGone", "The rule that fired is in no rule file any more.")
             return await self._end(incident, Outcome.RECOVERY_UNKNOWN, verdict, ())
         ledger = (await self._store.ensure_record(incident.key)).spec
         target = ledger.first_serving(rollback.target.uid)
+        conditions = tuple(rule.condition for rule in rules)
         claim = RecoveryClaim(
-            condition=rule.condition,
+            condition=conditions[0] if len(conditions) == 1 else AnyOf(conditions),
             metrics=file.metrics,
             selector=file.selector,
             good_windows=file.rollback.good_windows,
@@ -266,7 +268,7 @@ class Responder:
             healthy_until=ledger.began(rollback.bad.uid),
             healthy_from=None if target is None else target.first_serving_at,
         )
-        within = max(_recover_within(file, rule), self._clock.now() + _LAST_LOOK - proven_at)
+        within = max(_recover_within(file, claim.condition), self._clock.now() + _LAST_LOOK - proven_at)
         proof = await prove_recovery(self._prometheus, self._clock, claim, within=within)
         verdict = Verdict("Recovery", proof.result, proof.reason, proof.message)
         return await self._end(incident, _RECOVERY[proof.result], verdict, proof.verdicts)
@@ -326,10 +328,11 @@ class Responder:
         firing = (rule for alert in incident.firing.values() for rule in self._rules.match(alert.labels))
         return tuple(dict.fromkeys(every)), tuple(dict.fromkeys(firing))
 
-    def _leading(self, incident: Incident) -> Rule | None:
-        """The rule that the rollback was decided by."""
-        rules, _ = self._matching(incident)
-        return next((rule for rule in rules if rule.id == incident.status.rule), rules[0] if rules else None)
+    def _unrecovered(self, incident: Incident) -> tuple[Rule, ...]:
+        """The rules that have to be false again: the one that decided, and every one whose alert fires."""
+        rules, firing = self._matching(incident)
+        decided = tuple(rule for rule in rules if rule.id == incident.status.rule) or rules[:1]
+        return tuple(dict.fromkeys((*decided, *firing)))
 
     def _file(self, incident: Incident) -> RuleFile:
         file = self._rules.file_for(incident.key)
@@ -352,10 +355,10 @@ _RECOVERY = {
 }
 
 
-def _recover_within(file: RuleFile, rule: Rule) -> timedelta:
+def _recover_within(file: RuleFile, condition: Condition) -> timedelta:
     """How long recovery may take: as the rule file says, or derived from the slowest metric."""
     wish = file.rollback.recover_within
-    return wish or default_recover_within(rule.condition, file.metrics, file.rollback.good_windows)
+    return wish or default_recover_within(condition, file.metrics, file.rollback.good_windows)
 
 
 def _rollback(incident: Incident) -> Rollback:

@@ -39,7 +39,7 @@ _HISTORY_STEP = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class RecoveryClaim:
-    """The incident's condition is false again since `traffic_proven_at`, as false as it was before.
+    """The incident's conditions are false again since `traffic_proven_at`, as false as they were before.
 
     `healthy_until` is when the bad revision began to serve, None where nobody knows; `healthy_from` when the
     target began, where that is known. Only what lies between counts as history.
@@ -150,7 +150,8 @@ class _Prover:
         """Measure and judge once."""
         condition = self._claim.condition
         try:
-            readings = {leaf: await self._measure(leaf) for leaf in comparisons(condition)}
+            leaves = dict.fromkeys(comparisons(condition))
+            readings = {leaf: await self._measure(leaf) for leaf in leaves}
         except PrometheusUnavailable as error:
             self.verdicts = (unknown("ConditionFalse", "PrometheusUnavailable", str(error)),)
         else:

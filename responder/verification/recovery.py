@@ -45,7 +45,7 @@ def assess_recovery(condition: Condition, readings: Mapping[Comparison, Reading]
     """Judge the incident's condition and each value against its baseline; recovered only if all passed."""
     return (
         check_condition(condition, readings),
-        *(check_baseline(comparison, readings[comparison]) for comparison in comparisons(condition)),
+        *(check_baseline(leaf, readings[leaf]) for leaf in dict.fromkeys(comparisons(condition))),
     )
 
 
@@ -53,7 +53,8 @@ def check_condition(condition: Condition, readings: Mapping[Comparison, Reading]
     """The condition that fired is false now, on enough samples."""
     evidence: dict[str, str | int | float | bool | None] = {}
     for comparison, reading in readings.items():
-        evidence.update(_evidence(comparison, reading))
+        # Of two comparisons of one metric, the first one's numbers are shown: the leading rule's.
+        evidence = _evidence(comparison, reading) | evidence
     values = {comparison.metric: reading.value for comparison, reading in readings.items()}
     held = holds(condition, values)
     measured = "; ".join(_describe(comparison, reading) for comparison, reading in readings.items())

@@ -14,7 +14,8 @@ import pytest
 
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.sandbox.outage import Outage
-from tests.flow.harness import DEPLOYMENTS, SHORT, Stage, stage
+from responder.workloads.views import FREEZE
+from tests.flow.harness import DEPLOYMENTS, ROLL_BACK, SHORT, Stage, stage
 from tests.shared import run_story
 
 Story = Callable[[Stage], Awaitable[None]]
@@ -170,6 +171,25 @@ def test_errors_that_go_on_after_the_undo(tmp_path: Path) -> None:
         await here.phase("Closed", PATIENT)
         await here.until(lambda: here.incident(2), SOON, "an incident that goes on")
         assert here.status()["followedBy"] == here.incidents()[1]["metadata"]["name"]
+
+    play(tmp_path, story)
+
+
+def test_another_alert_that_stays_true_after_the_undo(tmp_path: Path) -> None:
+    """Two rules page; the one that decided is false again, the other is not: nothing is resolved."""
+
+    async def story(here: Stage) -> None:
+        here.annotate_workload(FREEZE, "hands off")
+        here.world.release("v2", error_rate=0.3, latency_p95="9s")
+        await here.reason("Frozen", SOON)
+        await here.rest(timedelta(minutes=3))
+        assert len(here.incidents()[0]["spec"]["alerts"]) == 3
+        await here.click(ROLL_BACK)
+        await here.phase("Verifying", SOON)
+        await here.until(lambda: here.status()["times"].get("trafficProvenAt"), SOON, "traffic proven")
+        here.degrade("v1", latency_p95="9s")
+        message = await ended(here, "NotRecovered", TrafficProven="True", Recovered="False")
+        assert "latency_p95" in message
 
     play(tmp_path, story)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from responder.rules.conditions import Comparison, Condition, comparisons, parse_condition
+from responder.rules.conditions import AnyOf, Comparison, Condition, comparisons, parse_condition
 from responder.rules.measurement import Measurement
 from responder.rules.model import Metric, Unit
 from responder.verdicts import Result, overall
@@ -147,6 +147,14 @@ def test_one_unmeasured_part_leaves_an_and_unknown_although_it_is_false() -> Non
     """The alert would be silent; whether the unmeasured metric is as good as it was, nobody knows."""
     readings = {"error_rate": (0.0, 10_000.0, None), "latency_p95": (None, None, None)}
     assert result("error_rate > 1% AND latency_p95 > 3s", **readings) is Result.UNKNOWN
+
+
+def test_a_comparison_that_two_rules_share_is_held_against_its_baseline_once() -> None:
+    shared = parse_condition("error_rate > 1%", METRICS)
+    both = AnyOf((shared, parse_condition("error_rate > 1% AND latency_p95 > 3s", METRICS)))
+    readings = {leaf: reading(leaf, 0.001) for leaf in comparisons(both)}
+    verdicts = assess_recovery(both, readings)
+    assert [verdict.check for verdict in verdicts] == ["ConditionFalse", "AtBaseline", "AtBaseline"]
 
 
 def test_verdicts_say_the_numbers() -> None:
