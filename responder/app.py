@@ -25,6 +25,7 @@ from responder.clients.slack import Slack
 from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.incidents.store import IncidentStore
+from responder.pipeline.active import ActiveAlerts
 from responder.pipeline.drive import Drivers
 from responder.pipeline.gather import Gatherer
 from responder.pipeline.intake import Intake
@@ -97,7 +98,8 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
     async with AsyncExitStack() as stack:
         clients = await _connect(settings, clock, stack)
         store = IncidentStore(clients.kubernetes)
-        gatherer = Gatherer(clients.kubernetes, store, clients.prometheus, clock, settings.namespace)
+        active = ActiveAlerts(clients.alertmanagers, settings.receiver)
+        gatherer = Gatherer(clients.kubernetes, store, clients.prometheus, active, clock, settings.namespace)
         drivers = _drivers(settings, clock, rules, metrics, clients, store, gatherer)
         refusals = Refusals(clients.slack, clients.pagerduty, settings.slack_channel, clock)
         intake = Intake(

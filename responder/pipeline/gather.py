@@ -1,6 +1,7 @@
 """Reading the world once for a judgement: cluster, record, Prometheus, marks, answers. Decides nothing.
 
-Reads that don't depend on each other run at the same time: first the cluster, then Prometheus.
+Reads that don't depend on each other run at the same time: first the cluster and
+Alertmanager, then Prometheus.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from responder.clock import Clock
 from responder.incidents.model import Incident
 from responder.incidents.phases import Phase
 from responder.incidents.store import IncidentStore
+from responder.pipeline.active import ActiveAlerts
 from responder.rules.conditions import Comparison, comparisons
 from responder.rules.facts import Answer, Facts, Freeze, Question, Series
 from responder.rules.measurement import Measurement
@@ -67,11 +69,18 @@ class Gatherer:
     """Reads facts. `home` is the responder's own namespace, where a freeze is global."""
 
     def __init__(
-        self, kubernetes: Kubernetes, store: IncidentStore, prometheus: Prometheus, clock: Clock, home: str
+        self,
+        kubernetes: Kubernetes,
+        store: IncidentStore,
+        prometheus: Prometheus,
+        active: ActiveAlerts,
+        clock: Clock,
+        home: str,
     ) -> None:
         self._kubernetes = kubernetes
         self._store = store
         self._prometheus = prometheus
+        self._active = active
         self._clock = clock
         self._home = home
 
@@ -82,7 +91,10 @@ class Gatherer:
 
         A Prometheus that does not answer is no error here: what it would have said stays unknown.
         """
-        cluster = await self._read_cluster(incident)
+        async with together() as group:
+            silent = group.create_task(self._active.none_of(incident))
+            reading = group.create_task(self._read_cluster(incident))
+        cluster = reading.result()
         bad = cluster.history.current if cluster.history is not None else None
         target = None
         if cluster.history is not None and bad is not None:
@@ -100,7 +112,7 @@ class Gatherer:
             incident=incident.metadata.uid,
             file=file,
             rules=rules,
-            firing=firing,
+            firing=() if silent.result() else firing,
             history=cluster.history,
             ledger=cluster.ledger,
             bad=bad,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from responder.sandbox.outage import Outage
 from tests.flow.harness import QUICK, SHORT, Stage, stage
 from tests.shared import run_story
 
@@ -120,5 +123,29 @@ def test_silenced_before_the_undo(tmp_path: Path) -> None:
             await here.rest(2 * MINUTE)
             assert here.world.version == "v2"
             assert here.writes() == []
+
+    run_story(story())
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_silenced_a_moment_before_the_undo(tmp_path: Path, *, answers: bool) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, alertmanagers=2, **QUICK) as here:
+            await here.rest(timedelta(minutes=3, seconds=30))
+            here.answering(False)
+            here.world.release("v2", error_rate=0.3)
+            await here.reason("PrometheusUnavailable", 3 * MINUTE)
+            here.silence()
+            if not answers:
+                # What one of them does not say, the other's word does not stand for.
+                here.world.alertmanagers[1].outage = Outage.UNAVAILABLE
+            here.answering(True)
+            if answers:
+                await here.reason("NoAlertFires", timedelta(seconds=20))
+                await here.rest(timedelta(seconds=20))
+                assert here.writes() == []
+                here.unsilence()
+            await here.phase("Settling", 4 * MINUTE)
+            assert len(here.undos()) == 1
 
     run_story(story())
