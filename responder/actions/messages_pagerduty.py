@@ -25,12 +25,13 @@ _SYNONYMS = {"page": "critical", "high": "error", "medium": "warning", "low": "i
 def render_pagerduty(incident: Incident, file: RuleFile | None) -> PagerDutyEvent | None:
     """What PagerDuty should know now, or None where it is not concerned.
 
-    A trigger while somebody is to look, a resolve only once a page went out and the metric was seen back.
+    A trigger while somebody is to look; a resolve once the metric was seen back, also where no page is known
+    to have arrived: PagerDuty may have taken one whose answer was lost, and ignores a resolve without one.
     """
-    told = incident.status.notifications.pagerduty
-    if incident.recovered:
-        return None if told is None else PagerDutyEvent("resolve", incident.metadata.uid)
-    return _trigger(incident, file) if wants_page(incident) else None
+    if not incident.recovered:
+        return _trigger(incident, file) if wants_page(incident) else None
+    paged = incident.status.page is not None or incident.status.notifications.pagerduty is not None
+    return PagerDutyEvent("resolve", incident.metadata.uid) if paged else None
 
 
 def wants_page(incident: Incident) -> bool:

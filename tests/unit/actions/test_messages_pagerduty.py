@@ -57,7 +57,7 @@ RECOVERED = Times(recovered_at=AT)
         (incident(page=PAGE, notify=("slack",)), True),
         *((incident(outcome=outcome, page=PAGE, notify=("slack",)), True) for outcome in FAILURES),
         (incident(outcome=Outcome.DECLINED, phase=Phase.CLOSED), False),
-        (incident(outcome=Outcome.ROLLED_BACK, page=PAGE, times=RECOVERED), False),
+        (incident(outcome=Outcome.ROLLED_BACK, times=RECOVERED), False),
     ],
 )
 def test_who_is_paged(state: Incident, paged: bool) -> None:
@@ -75,8 +75,15 @@ def test_resolved_only_when_the_metric_was_seen_back(outcome: Outcome) -> None:
     assert back.action == "resolve"
 
 
-def test_nothing_is_resolved_that_was_never_triggered() -> None:
-    assert render_pagerduty(incident(page=PAGE, times=RECOVERED), None) is None
+def test_a_page_is_resolved_although_nobody_knows_whether_it_arrived() -> None:
+    """Its answer may have been lost, and what PagerDuty took would stay open for ever."""
+    event = render_pagerduty(incident(page=PAGE, times=RECOVERED), None)
+    assert event is not None
+    assert (event.action, event.dedup_key) == ("resolve", UID)
+
+
+def test_nothing_is_resolved_where_nobody_was_to_be_paged() -> None:
+    assert render_pagerduty(incident(times=RECOVERED), None) is None
 
 
 @pytest.mark.parametrize(

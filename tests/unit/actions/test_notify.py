@@ -225,6 +225,21 @@ def test_a_page_that_fails_is_said_on_slack_and_comes_again() -> None:
     play(story)
 
 
+def test_a_page_whose_answer_was_lost_is_resolved_once_it_is_over() -> None:
+    """PagerDuty took it, nothing says so, and meanwhile the metric came back."""
+
+    async def story(office: Office) -> None:
+        office.desk.pagerduty_inbox.faults.add(FaultRule("POST", "enqueue", DropAfter(), count=1))
+        page = Page(reason="EveryGuardPassed", message="Every guard passed.", at=AT)
+        told = await office.notify(incident(page=page))
+        assert told.notifications.pagerduty is None
+        await office.insist(incident(page=page, outcome=Outcome.ROLLED_BACK, times=Times(recovered_at=AT)))
+        (alert,) = office.desk.pagerduty_inbox.alerts.values()
+        assert (alert.state, alert.pages) == (AlertState.RESOLVED, 1)
+
+    play(story)
+
+
 def test_what_is_refused_waits_long_unless_there_is_something_else_to_say() -> None:
     async def story(office: Office) -> None:
         office.desk.slack_inbox.errors["chat.postMessage"] = "not_in_channel"
