@@ -5,13 +5,16 @@ The ledger is the part of a WorkloadRecord that judging needs; the incidents lay
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from responder.workloads.history import History
 from responder.workloads.views import ReplicaSet
+
+# Pods that are all away for no longer than this are no end of a revision that nothing has replaced.
+_BLIP = timedelta(minutes=1)
 
 
 class Record(BaseModel):
@@ -127,9 +130,33 @@ class Ledger(Record):
         latest = max((n for n, s in enumerate(self.servings) if s.revision.uid == uid), default=None)
         if latest is None:
             return None
-        while latest > 0 and self.servings[latest - 1].revision.uid == uid:
-            latest -= 1
+        while (earlier := self._resumed(latest)) is not None:
+            latest = earlier
         return self.servings[latest].first_serving_at
+
+    def _resumed(self, later: int) -> int | None:
+        """The index of the period that this one goes on with; None where it began anew."""
+        uid = self.servings[later].revision.uid
+        earlier = next((n for n in range(later - 1, -1, -1) if self.servings[n].revision.uid == uid), None)
+        if earlier is None or earlier == later - 1:
+            return earlier
+        ended, began = self.servings[earlier].ended_at, self.servings[later].first_serving_at
+        if ended is None or began is None or began - ended > _BLIP:
+            return None
+        # Half way through a rollout both go and come back, one after the other; none had taken over.
+        alike = all(self._same_blip(n, ended, began) for n in range(earlier + 1, later))
+        return earlier if alike else None
+
+    def _same_blip(self, n: int, gone_at: datetime, back_at: datetime) -> bool:
+        """True for a period of another revision that ended in the same blip, or began again after it."""
+        other = self.servings[n]
+        if other.first_serving_at is None:
+            return False
+        if other.complete_at is not None and other.complete_at <= back_at:
+            return False
+        if other.first_serving_at >= gone_at:
+            return self._resumed(n) is not None
+        return other.ended_at is not None and other.ended_at <= back_at
 
     def never_served(self, replicaset: ReplicaSet) -> bool:
         """True when it was created under the present watch and no pod of it ever became ready."""

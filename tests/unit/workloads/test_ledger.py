@@ -15,6 +15,9 @@ from tests.unit.rules.build import replicaset as build
 REUSED = {"deployment.kubernetes.io/revision-history": "1"}
 V1, V2 = serving("v1", V1_FROM, V2_FROM), serving("v2", V2_FROM)
 BACK = V2_FROM + 5 * MINUTE
+SECOND = MINUTE / 60
+HALF_WAY = (serving("v1", V1_FROM, V2_FROM + MINUTE), serving("v2", V2_FROM, V2_FROM + MINUTE))
+BLIP = V2_FROM + MINUTE + 15 * SECOND
 
 
 def replicaset(version: str, created_at: datetime = V1_FROM, **metadata: Any) -> ReplicaSet:
@@ -29,6 +32,12 @@ def replicaset(version: str, created_at: datetime = V1_FROM, **metadata: Any) ->
         ((V1, serving("v2", V2_FROM, V2_FROM + MINUTE), serving("v2", BACK)), V2_FROM),
         # Another revision came in between: that is a new beginning.
         ((serving("v2", V1_FROM, V2_FROM), serving("v1", V2_FROM, BACK), serving("v2", BACK)), BACK),
+        # Half way through a rollout both went for a moment, and came back.
+        ((*HALF_WAY, serving("v1", BLIP), serving("v2", BLIP + SECOND)), V2_FROM),
+        ((*HALF_WAY, serving("v2", BLIP), serving("v1", BLIP)), V2_FROM),
+        # They were away for long, or the other one had taken over in between.
+        ((*HALF_WAY, serving("v1", BACK), serving("v2", BACK)), BACK),
+        ((*HALF_WAY, serving("v1", BLIP, BLIP, complete_at=BLIP), serving("v2", BLIP)), BLIP),
         ((V1, serving("v2", None)), None),
         ((V1, serving("v2", None, V2_FROM), serving("v2", BACK)), None),
     ],
