@@ -6,9 +6,10 @@ Not "the previous number": numbers move with each undo, and count releases that 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from responder.workloads.history import History
-from responder.workloads.ledger import Ledger
+from responder.workloads.ledger import Ledger, Serving
 from responder.workloads.templates import same_template
 from responder.workloads.views import ReplicaSet
 
@@ -47,7 +48,10 @@ def select_target(history: History, ledger: Ledger, bad: ReplicaSet) -> Target |
 
 
 def _missing_between(chosen: ReplicaSet, bad: ReplicaSet, history: History, ledger: Ledger) -> bool:
-    """True when a revision whose ReplicaSet is gone served after `chosen` and until `bad` took over."""
+    """True when a revision that can't be the target served after `chosen` and until `bad` took over.
+
+    Its ReplicaSet is gone, or it is known bad; not where that one was undone before `bad` was released.
+    """
     chosen_from, bad_from = ledger.served_from(chosen), ledger.served_from(bad)
     latest = ledger.latest_serving(chosen.uid)
     if chosen_from is None or bad_from is None:
@@ -58,7 +62,19 @@ def _missing_between(chosen: ReplicaSet, bad: ReplicaSet, history: History, ledg
         chosen_from < serving.first_serving_at < bad_from
         and (serving.ended_at is None or serving.ended_at > chosen_until)
         for serving in ledger.servings
-        if serving.first_serving_at is not None and history.by_uid(serving.revision.uid) is None
+        if serving.first_serving_at is not None and _out_of_choice(serving, bad_from, history, ledger)
+    )
+
+
+def _out_of_choice(serving: Serving, bad_from: datetime, history: History, ledger: Ledger) -> bool:
+    rs = history.by_uid(serving.revision.uid)
+    if rs is None or not ledger.is_known_bad(rs):
+        return rs is None
+    return not any(
+        done.from_uid == rs.uid
+        and serving.first_serving_at is not None
+        and serving.first_serving_at <= done.at <= bad_from
+        for done in ledger.rollbacks
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from responder.workloads.ledger import KnownBad, Ledger
+from responder.workloads.ledger import KnownBad, Ledger, RollbackDone
 from responder.workloads.target import select_target
 from responder.workloads.views import Object
 from tests.unit.rules.build import (
@@ -33,6 +34,12 @@ def bad(version: str) -> KnownBad:
     return KnownBad(revision=reference(version), incident="i-1", at=NOW)
 
 
+def undone(at: datetime) -> RollbackDone:
+    return RollbackDone(
+        incident="i-1", from_uid="uid-v2", to_uid="uid-v1", at=at, automatic=True, by="responder"
+    )
+
+
 def duplicate(version: str, like: str) -> Object:
     """A ReplicaSet of another name with the same template as an older one."""
     made = replicaset(version, 2, V2_FROM)
@@ -44,7 +51,24 @@ def duplicate(version: str, like: str) -> Object:
     ("name", "found", "known", "expected"),
     [
         ("the one before", [V1, V2, V3], ledger(*SERVED), ("v2", True)),
-        ("not a known bad one", [V1, V2, V3], ledger(*SERVED, known_bad=(bad("v2"),)), ("v1", True)),
+        (
+            "a known bad one served in between, nobody knows why again: not simply the one before that",
+            [V1, V2, V3],
+            ledger(*SERVED, known_bad=(bad("v2"),)),
+            ("v1", False),
+        ),
+        (
+            "a known bad one was undone, and released again before the present one",
+            [V1, V2, V3],
+            ledger(*SERVED, known_bad=(bad("v2"),), rollbacks=(undone(V2_FROM - MINUTE),)),
+            ("v1", False),
+        ),
+        (
+            "a known bad one was undone before the present one: v1 served in between",
+            [V1, V2, V3],
+            ledger(*SERVED, known_bad=(bad("v2"),), rollbacks=(undone(V3_FROM - MINUTE),)),
+            ("v1", True),
+        ),
         (
             "none is left",
             [V1, V2, V3],
