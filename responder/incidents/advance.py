@@ -271,7 +271,7 @@ def _outcome(judgement: Judgement) -> Outcome | None:
 def _blamed(status: Status, judgement: Judgement) -> tuple[str, ...]:
     """The revisions to blame so far. An echo after a person's undo puts nothing down to the good one."""
     shown = {verdict.check for verdict in judgement.verdicts if verdict.passed}
-    if judgement.bad is None or judgement.bad.uid in status.blamed or not _BLAME <= shown:
+    if judgement.bad is None or judgement.bad.uid in status.blamed or not shown >= _BLAME:
         return status.blamed
     return (*status.blamed, judgement.bad.uid)[-_MOST_BLAMED:]
 

@@ -5,8 +5,9 @@ Each guard is one small function over the facts. All are evaluated and recorded,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from responder.rules.conditions import comparisons, holds
 from responder.rules.facts import Facts, values_of
@@ -166,11 +167,12 @@ def caused_by_rollout(facts: Facts) -> Verdict:
             onset=first.isoformat(),
             began=began.isoformat(),
         )
-    if not any(truth is False for truth in before.values()):
+    if not _covered(facts, before):
         return unknown(
             check,
             "NoDataBeforeRollout",
-            f"Prometheus has no value from before {facts.bad.name} began to serve at {_clock(began)}.",
+            f"Prometheus has no values, or too few, from the {format_duration(facts.file.rollback.clean_gap)}"
+            f" before {facts.bad.name} began to serve at {_clock(began)}.",
             began=began.isoformat(),
         )
     onset = find_onset(facts)
@@ -182,6 +184,15 @@ def caused_by_rollout(facts: Facts) -> Verdict:
             began=began.isoformat(),
         )
     return _attribute(facts, began, onset)
+
+
+def _covered(facts: Facts, before: Mapping[datetime, bool | None]) -> bool:
+    """True when at least half of the clean gap's steps can be told: one good sample is no clean gap."""
+    instants = list(facts.truths)
+    # Prometheus leaves out what it has no value for; the shortest distance is the step.
+    step = min((later - at for at, later in pairwise(instants)), default=None)
+    told = sum(truth is not None for truth in before.values())
+    return step is not None and told > 0 and 2 * told * step >= facts.file.rollback.clean_gap
 
 
 def _attribute(facts: Facts, began: datetime, onset: datetime) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -67,6 +68,11 @@ def before(value: float | None, **counts: Any) -> dict[str, Any]:
 
 def error_series(**changes: Any) -> dict[str, Any]:
     return {"series": {"error_rate": series(0.0, **changes), "latency_p95": series(0.2, None)}}
+
+
+def seen_from(start: datetime) -> dict[str, Any]:
+    errors = {at: value for at, value in series(0.0).items() if at >= start}
+    return {"series": {"error_rate": errors, "latency_p95": {}}}
 
 
 TERMINATING = {"deletionTimestamp": NOW.isoformat()}
@@ -135,6 +141,10 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("CausedByRollout", F, "OnsetTooLate", {"file": file(caused_within=MINUTE / 2)}),
     ("CausedByRollout", U, "OnsetNotFound", error_series(onset=None)),
     ("CausedByRollout", U, "NoDataBeforeRollout", {"series": {}}),
+    # One good sample is no clean gap; half of it is.
+    ("CausedByRollout", U, "NoDataBeforeRollout", seen_from(V2_FROM - MINUTE / 2)),
+    ("CausedByRollout", U, "NoDataBeforeRollout", seen_from(V2_FROM - 4 * MINUTE)),
+    ("CausedByRollout", P, "OnsetAfterRollout", seen_from(V2_FROM - 5 * MINUTE)),
     ("CausedByRollout", U, "BeginningUnknown", UNSEEN),
     (
         "CausedByRollout",
