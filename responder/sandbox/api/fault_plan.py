@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from responder.sandbox.api.disturbances import Disturbance, ExpireWatches, LoseHistory, Restart, SkewClock
-from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, FaultRule, Hang, Refuse
+from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, FaultRule, Hang, Late, Refuse
 
 _LONGEST_WINDOW_SECONDS = 20.0
 _LONGEST_DELAY_SECONDS = 5.0
+# Longer than clients wait for an answer.
+_LONGEST_LATENESS_SECONDS = 60.0
 _LONGEST_DOWN_SECONDS = 5.0
 _LARGEST_SKEW_SECONDS = 120.0
 _MOST_HITS = 3
@@ -96,7 +98,7 @@ def _effect(source: random.Random, *, writes: bool) -> Effect:
         Hang(after_effect=after),
     ]
     if writes:
-        choices.append(Refuse(409))
+        choices += [Refuse(409), Late(round(source.uniform(1, _LONGEST_LATENESS_SECONDS), 3))]
     return source.choice(choices)
 
 

@@ -42,7 +42,7 @@ def test_many_plans_have_every_kind_of_fault() -> None:
     kinds = {type(effect).__name__ for effect in effects}
     codes = {effect.code for effect in effects if isinstance(effect, Refuse)}
     befalling = {type(one).__name__ for plan in plans for one in plan.disturbances}
-    assert kinds == {"Refuse", "Delay", "DropBefore", "DropAfter", "Hang"}
+    assert kinds == {"Refuse", "Delay", "Late", "DropBefore", "DropAfter", "Hang"}
     assert codes == {409, 429, 500, 503, 504}
     assert befalling == {"ExpireWatches", "LoseHistory", "Restart", "SkewClock"}
 
