@@ -7,7 +7,6 @@ recognised rather than remembered. Called by drive.py, which waits, retries and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
@@ -46,6 +45,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE = timedelta(0)
 # An attempt that the world keeps refusing goes back to judging so often; then a person has to look.
 _MOST_ATTEMPTS = 5
+_TOO_LATE = "UndoTooLate"
 # A proof that a restart interrupted gets so long, whatever its deadline was.
 _LAST_LOOK = timedelta(minutes=2)
 # Freezes read longer ago than this are read again before the patch.
@@ -183,9 +183,13 @@ class Responder:
         self._metrics.rollbacks.labels(type(result).__name__).inc()
         if not isinstance(result, Applied):
             log.warning("undo_without_effect", reason=result.reason, why=result.message)
-            # A server that forbids the undo forbids the voiding too, and a patch still under way with it.
-            with suppress(Forbidden, Invalid):
-                result = await void(self._kubernetes, attempt) or result
+            try:
+                return await void(self._kubernetes, attempt) or result
+            except (Forbidden, Invalid):
+                # A server that forbids the undo forbids the voiding too, and a patch still under way with it.
+                # What we refrained from ourselves says nothing of an earlier try.
+                if not isinstance(result, Rejected) or result.reason == _TOO_LATE:
+                    raise
         return result
 
     async def _note_overdue(self, incident: Incident, rollback: Rollback, error: ResponderError) -> Step:
@@ -208,7 +212,7 @@ class Responder:
                 return Refused("Frozen", f"Rollbacks were frozen just before the undo ({where}).")
         if self._clock.now() > rollback.deadline_at:
             late = f"The undo could not be carried out before {rollback.deadline_at:%H:%M:%S} UTC."
-            return Rejected("UndoTooLate", late)
+            return Rejected(_TOO_LATE, late)
         return await roll_back(self._kubernetes, attempt, None if seen is None else seen.history)
 
     async def _prove(self, incident: Incident) -> Step:

@@ -11,7 +11,8 @@ import pytest
 
 from responder.sandbox.api.faults import DropAfter, DropBefore, Effect, FaultRule, Hang, Late, Refuse
 from responder.sandbox.inboxes.pagerduty import AlertState
-from tests.flow.harness import SHORT, Stage, stage
+from responder.workloads.views import FREEZE
+from tests.flow.harness import NAMESPACES, SHORT, Stage, stage
 from tests.shared import run_story
 
 Story = Callable[[Stage], Awaitable[None]]
@@ -99,6 +100,27 @@ def test_an_undo_that_never_gets_through_pages_and_is_not_given_up(tmp_path: Pat
         assert here.versions == ["v1", "v2"]
 
     play(tmp_path, story, SLACK_ONLY)
+
+
+def test_an_undo_is_not_given_up_while_nothing_keeps_it_from_arriving(tmp_path: Path) -> None:
+    """The first try got lost, a freeze came, the fence may not be moved: the patch may still be under way."""
+
+    async def story(here: Stage) -> None:
+        strike(here, "PATCH", DEPLOYMENT, Late(240))
+        strike(here, "PATCH", DEPLOYMENT, Refuse(403), None)
+        here.world.release("v2", error_rate=0.1)
+        await here.until(lambda: here.world.cluster.faults.taken, SOON, "the undo is on its way")
+        here.annotate(NAMESPACES, "", here.world.namespace, FREEZE, "hands off")
+        await here.rest(timedelta(seconds=90))
+        assert here.status()["phase"] == "RollingBack", here.summary()
+        assert here.versions == ["v1", "v2"]
+        here.world.cluster.faults.clear()
+        await here.reason("Frozen", SOON)
+        assert here.status()["rollback"]["state"] == "Voided"
+        await here.rest(timedelta(minutes=6))
+        assert here.versions == ["v1", "v2"]
+
+    play(tmp_path, story)
 
 
 def test_an_undo_that_arrives_after_a_second_one_has_no_effect(tmp_path: Path) -> None:
