@@ -125,6 +125,7 @@ class Gatherer:
             question=_question(incident),
             answer=cluster.answer,
             answers_spent=incident.status.answers_spent,
+            blamed=incident.status.blamed,
             expired=now >= _expiry(incident, file),
             trouble=questions.trouble,
         )
@@ -137,7 +138,6 @@ class Gatherer:
         found = deployment.result()
         return None if found is None else parse_history(found, replicasets.result().items)
 
-            blamed=incident.status.blamed,
     async def measure_rules(self, file: RuleFile, rules: tuple[Rule, ...]) -> dict[Comparison, Measurement]:
         """What the rules' conditions compare, measured now."""
         return await _Questions(self._prometheus, file, self._clock.now(), None, None).measure_now(
