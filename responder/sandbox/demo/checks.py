@@ -22,6 +22,7 @@ Verdict = Mapping[str, Any]
 
 _RESULTS = {"Passed": ("✓", "green"), "Failed": ("✗", "red"), "Unknown": ("?", "yellow")}
 _INDENT = "  "
+_LEAST_PROOF = 2
 # What a rule that does not roll back by itself makes of the guards.
 _NOTES = {
     Action.NONE: "not needed: the rule only tells",
@@ -38,10 +39,15 @@ def draw_checks(view: View, width: int, rows: int) -> Panel:
 def _lines(view: View, width: int, rows: int) -> list[Text]:
     note = _NOTES.get(Action(view.action)) if view.action else None
     head = [Text(line, "yellow") for line in textwrap.wrap(note, width)] if note else []
+    rows -= len(head)
+    guards = _section(view, view.guards, width, rows)
     if not view.proofs:
-        return head + _section(view, view.guards, width, rows - len(head))
-    proof = [Text("proof", "dim"), *_section(view, view.proofs, width, rows - len(head) - 2)]
-    return head + _section(view, view.guards, width, max(1, rows - len(head) - len(proof))) + proof
+        return head + guards
+    # The line above the proof, and the least that is to be seen of it.
+    if len(guards) + 1 + min(_LEAST_PROOF, len(view.proofs)) > rows:
+        guards = _section(view, view.guards, width, 1)
+    proof = _section(view, view.proofs, width, rows - len(guards) - 1)
+    return [*head, *guards, Text("proof", "dim"), *proof]
 
 
 def _section(view: View, verdicts: tuple[Verdict, ...], width: int, rows: int) -> list[Text]:
@@ -52,7 +58,7 @@ def _section(view: View, verdicts: tuple[Verdict, ...], width: int, rows: int) -
     left = rows - len(lines)
     if len(good) <= left:
         return lines + [_mention(view, each, width) for each in good]
-    kept = max(0, left - 1) if doubts else 0
+    kept = max(0, left - 1)
     rest = Text.assemble(("✓ ", "green"), f"{len(good) - kept} {'more' if lines or kept else 'passed'}")
     return [*lines, *(_mention(view, each, width) for each in good[:kept]), rest]
 

@@ -80,6 +80,8 @@ def test_a_story_that_went_well_is_told_with_its_times() -> None:
     assert "last line" not in said
     (undo,) = [line for line in said.splitlines() if line.startswith("undo ")]
     assert undo.split() == ["undo", "11.0"]
+    (closed,) = [line for line in said.splitlines() if line.startswith("closed ")]
+    assert closed.split() == ["closed", "-"]
 
 
 def test_the_record_passes_only_with_every_story() -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 import yaml
 
 from responder.rules.load import load_rules
-from responder.sandbox.demo.rules import REFERENCE, SHORTENED, shorten, write_demo_rules
+from responder.sandbox.demo.rules import (
+    REFERENCE,
+    SHORTENED,
+    describe_shortening,
+    shorten,
+    write_demo_rules,
+)
 
 
 def test_nothing_but_the_table_is_changed() -> None:
@@ -40,3 +46,13 @@ def test_what_the_durations_mean_to_each_other_stays(tmp_path: Path) -> None:
 def test_the_responder_reads_the_file_that_was_written(tmp_path: Path) -> None:
     file = write_demo_rules(tmp_path / "rules")
     assert load_rules(tmp_path / "rules").files[0].rules == tuple(rule for rule in file.rules)
+
+
+def test_what_was_shortened_is_said_of_each_rule(tmp_path: Path) -> None:
+    demo = write_demo_rules(tmp_path / "rules")
+    said = {rule.name: describe_shortening(demo, rule.name) for rule in demo.rules}
+    assert said == {
+        "high-error-rate": "time is shortened: range 5m -> 10s, for 5m -> 5s",
+        "slow": "time is shortened: range 5m -> 10s, for 5m -> 5s",
+        "very-slow": "time is shortened: range 5m -> 10s, for 10m -> 8s",
+    }

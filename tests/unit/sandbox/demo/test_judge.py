@@ -63,9 +63,19 @@ TOLD = replace(
     pages=(),
     outcome="Told",
 )
+ASKED = replace(
+    TOLD,
+    story=STORIES["not-the-release"],
+    served={"v1": Tally(100, 5), "v2": Tally(800, 40)},
+    first_fault_at=after(-3),
+    pages=(replace(PAGED, resolved=False),),
+    outcome="",
+    phase="AwaitingDecision",
+    reason="OnsetBeforeRollout",
+)
 
 
-@pytest.mark.parametrize("evidence", [ROLLED_BACK, CLICKED, TOLD], ids=lambda each: each.story.name)
+@pytest.mark.parametrize("evidence", [ROLLED_BACK, CLICKED, TOLD, ASKED], ids=lambda each: each.story.name)
 def test_what_is_as_it_should_be_passes(evidence: Evidence) -> None:
     assert [finding for finding in judge(evidence) if not finding.passed] == []
 
@@ -97,6 +107,15 @@ WRONG: list[tuple[Evidence, dict[str, Any], str]] = [
     (TOLD, {"version": "v1"}, "the Deployment is untouched"),
     (TOLD, {"pages": (PAGED,)}, "nobody was paged"),
     (TOLD, {"outcome": "RolledBack"}, "the incident says so"),
+    (ASKED, {"first_fault_at": after(2)}, "the fault is older than the release"),
+    (ASKED, {"first_fault_at": None}, "the fault is older than the release"),
+    (ASKED, {"undos": (UNDO,)}, "the Deployment is untouched"),
+    (ASKED, {"version": "v1"}, "the Deployment is untouched"),
+    (ASKED, {"pages": ()}, "paged once, not resolved"),
+    (ASKED, {"pages": (PAGED,)}, "paged once, not resolved"),
+    (ASKED, {"phase": "Open"}, "the incident says so"),
+    (ASKED, {"reason": "RuleAsks"}, "the incident says so"),
+    (ASKED, {"outcome": "Expired"}, "the incident says so"),
 ]
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from responder.app import running
 from responder.sandbox.demo.act import BASELINE, Act, open_act
-from responder.sandbox.demo.chronicle import Step, step_times
+from responder.sandbox.demo.chronicle import Source, Step, step_times
 from responder.sandbox.demo.record import Result, conclude, render_record
 from responder.sandbox.demo.rules import write_demo_rules
 from responder.sandbox.demo.screen import draw
@@ -95,6 +95,7 @@ def test_a_story_ends_as_it_should(name: str, tmp_path: Path) -> None:
             result = conclude(act)
             assert failing(result) == []
             assert_in_order(result)
+            assert_told(result)
             assert_drawn(act)
             record = render_record(BUILT_IN, (result,), started_at=START, ended_at=act.clock.now())
             assert record["passed"] is True
@@ -113,14 +114,41 @@ def assert_in_order(result: Result) -> None:
         assert set(times) == set(Step)
 
 
+def assert_told(result: Result) -> None:
+    """What a person would otherwise take for something else is said as what it is."""
+    texts = {source: [each.text for each in result.happenings if each.source is source] for source in Source}
+    posts = [text for text in texts[Source.SLACK] if text.startswith("posts: ")]
+    assert len(posts) == 1
+    assert all(text.startswith("edits its message") for text in texts[Source.SLACK] if text not in posts)
+    assert len([text for text in texts[Source.PAGERDUTY] if text.startswith("pages: ")]) <= 1
+    assert all(text.startswith("a simulated person (on-call) clicks") for text in texts[Source.PERSON])
+    metric = "error_rate" if result.story.error_rate else "latency_p95"
+    waiting = f"recovery: waiting for 3 good windows of {metric} in a row"
+    assert (waiting in texts[Source.INCIDENT]) is result.story.undone
+    assert not any("payments/payment-service" in text for found in texts.values() for text in found)
+
+
 def assert_drawn(act: Act) -> None:
     """The screen shows the story's end."""
     console = Console(file=io.StringIO(), width=110, height=40, force_terminal=False, color_system=None)
-    console.print(draw(take_view(act, 1, 3), 110, 40))
+    view = take_view(act, 1, 4)
+    console.print(draw(view, 110, 40))
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert act.stage.story.title in shown
-    assert "Closed" in shown
+    assert f"[{view.phases[-1]}]" in shown
+
+
+def test_the_guard_that_asks_when_the_release_began_speaks_against_it(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with started(STORIES["not-the-release"], tmp_path) as act:
+            await act.play()
+            doubts = [each for each in conclude(act).guards if each["result"] == "Failed"]
+            assert ("CausedByRollout", "OnsetBeforeRollout") in [
+                (each["check"], each["reason"]) for each in doubts
+            ]
+
+    run_story(play())
 
 
 def test_without_a_responder_the_story_is_overdue(tmp_path: Path) -> None:

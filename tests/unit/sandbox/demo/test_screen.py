@@ -104,6 +104,30 @@ def test_the_picture_fills_the_terminal_and_no_more(width: int, height: int) -> 
     assert "error_rate > 1%" in shown
     # Everything that happened has its seconds.
     assert "+11.0 cluster" in shown
+    assert "time is shortened: range 5m -> 10s, for 5m -> 5s" in shown
+
+
+def test_a_long_text_is_wrapped_below_itself() -> None:
+    lines = lines_of(draw(a_view(), 80, 24), 80, 24)
+    first = next(index for index, line in enumerate(lines) if "+11.0 cluster" in line)
+    start = lines[first].index("PATCH")
+    wrapped = lines[first + 1][:53]
+    assert wrapped[1:start].strip() == ""
+    assert wrapped[start:].startswith("very")
+    assert "…" in lines[first + 2]
+
+
+def test_of_too_much_the_latest_is_told() -> None:
+    many = tuple(Happening(after(s), Source.SLACK, f"edit {s}") for s in range(30))
+    shown = "\n".join(lines_of(draw(replace(a_view(), happenings=many), 80, 24), 80, 24))
+    assert "edit 29" in shown
+    assert "edit 20" in shown
+    assert "edit 19" not in shown
+
+
+def test_the_line_for_kubectl_is_shown_where_there_is_room() -> None:
+    assert a_view().kubectl not in "\n".join(lines_of(draw(a_view(), 80, 24), 80, 24))
+    assert lines_of(draw(a_view(), 110, 40), 110, 40)[-1].strip() == a_view().kubectl
 
 
 def test_a_guard_that_does_not_pass_shows_its_reason() -> None:
