@@ -71,17 +71,21 @@ def assess_settling(
 
 
 def _newcomer(incident: Incident, ledger: Ledger) -> Serving | None:
-    """A revision other than the target that began to serve after the undo."""
+    """A revision other than the target that began to serve after the undo.
+
+    The one that was undone is no newcomer while it goes: its last pods come and go until traffic is proven.
+    """
     rollback = incident.status.rollback
     if rollback is None or rollback.applied_at is None:
         return None
-    applied_at, target = rollback.applied_at, rollback.target.uid
+    gone_by = incident.status.times.traffic_proven_at or rollback.applied_at
+    after = {rollback.bad.uid: max(gone_by, rollback.applied_at)}
     later = (
         serving
         for serving in ledger.servings
-        if serving.revision.uid != target
+        if serving.revision.uid != rollback.target.uid
         and serving.first_serving_at is not None
-        and serving.first_serving_at > applied_at
+        and serving.first_serving_at > after.get(serving.revision.uid, rollback.applied_at)
     )
     return next(later, None)
 

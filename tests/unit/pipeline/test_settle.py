@@ -36,6 +36,7 @@ from tests.unit.rules.build import (
 )
 
 APPLIED_AT = NOW - 5 * MINUTE
+PROVEN_AT = NOW - 2 * MINUTE
 UNDONE = (serving("v1", V1_FROM, V2_FROM), serving("v2", V2_FROM, NOW), serving("v1", APPLIED_AT + MINUTE))
 QUIET = measurements(measured(0.0), measured(0.2))
 ERRORS_GO_ON = measurements(measured(0.05), measured(0.2))
@@ -56,6 +57,7 @@ def incident(settle_until: datetime, *, firing: bool) -> Incident:
         deadline_at=NOW,
         applied_at=APPLIED_AT,
     )
+    times = Times(traffic_proven_at=PROVEN_AT, settle_until=settle_until)
     alert = AlertEntry(starts_at=V2_FROM, ends_at=None if firing else NOW)
     return Incident(
         metadata=Metadata(
@@ -67,7 +69,7 @@ def incident(settle_until: datetime, *, firing: bool) -> Incident:
             received_at=V2_FROM,
             alerts={"f1": alert},
         ),
-        status=Status(phase=Phase.SETTLING, rollback=rollback, times=Times(settle_until=settle_until)),
+        status=Status(phase=Phase.SETTLING, rollback=rollback, times=times),
     )
 
 
@@ -89,6 +91,15 @@ def incident(settle_until: datetime, *, firing: bool) -> Incident:
         ((*UNDONE, serving("v3", NOW)), True, QUIET, LATER, Settling.FOLLOWED),
         ((*UNDONE, serving("v3", NOW)), False, QUIET, LATER, Settling.OVER),
         ((*UNDONE, serving("v2", NOW)), True, ERRORS_GO_ON, LATER, Settling.FOLLOWED),
+        # What was undone, while it went: its last pods came and went.
+        (
+            (*UNDONE, serving("v2", PROVEN_AT - MINUTE, PROVEN_AT)),
+            True,
+            ERRORS_GO_ON,
+            LATER,
+            Settling.GOES_ON,
+        ),
+        ((*UNDONE, serving("v3", PROVEN_AT - MINUTE)), True, ERRORS_GO_ON, LATER, Settling.FOLLOWED),
         # The target itself is none, nor is what served before the undo.
         ((*UNDONE, serving("v1", NOW)), True, ERRORS_GO_ON, LATER, Settling.GOES_ON),
     ],
