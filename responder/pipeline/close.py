@@ -10,12 +10,16 @@ from datetime import datetime
 
 from responder.clients.kubernetes import AlreadyExists
 from responder.clock import Clock
+from responder.errors import Temporary
 from responder.incidents.model import AlertEntry, Incident, Status
+from responder.incidents.phases import Phase
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, hold
 from responder.incidents.store import IncidentStore
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import KnownBad, LeftAlone, RollbackDone
 
+# Incidents that may have closed since the record was read; more mean a defect.
+_MOST_CLOSED_MEANWHILE = 6
 # A record keeps this many of each; the oldest go.
 _MOST_REMEMBERED = 50
 
@@ -60,7 +64,13 @@ async def open_for_held(store: IncidentStore, clock: Clock, record: WorkloadReco
     }
     if not entries:
         return None
-    return await _follow(store, record.key, record.spec.next_sequence, entries, clock.now())
+    first = record.spec.next_sequence
+    for sequence in range(first, first + _MOST_CLOSED_MEANWHILE):
+        following = await _follow(store, record.key, sequence, entries, clock.now())
+        # One that intake opened and that closed since takes nothing any more: the next one does.
+        if following is not None and following.phase is not Phase.CLOSED:
+            return following
+    raise Temporary(f"The incidents of {record.key} kept closing while held alerts were written.")
 
 
 async def remember_rollback(store: IncidentStore, incident: Incident, at: datetime) -> None:
