@@ -10,7 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from responder.incidents.model import API_VERSION, Incident, Metadata
+from pydantic import ValidationError
+
+from responder.incidents.model import API_VERSION, Incident, Metadata, Unreadable
 from responder.workloads.ledger import Record
 
 
@@ -45,8 +47,11 @@ def decision_name(incident: str, digest: str) -> str:
 
 
 def parse_decision(obj: dict[str, Any]) -> Decision:
-    """The decision in an API object."""
-    return Decision.model_validate(obj)
+    """The decision in an API object. Raises Unreadable."""
+    try:
+        return Decision.model_validate(obj)
+    except ValidationError as error:
+        raise Unreadable("Decision", obj, error) from None
 
 
 def render_decision(incident: Incident, digest: str, choice: Choice, by: str, at: datetime) -> dict[str, Any]:

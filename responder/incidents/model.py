@@ -99,8 +99,8 @@ class Rollback(Record):
     intended_at: datetime
     deadline_at: datetime
     previous_fence: str | None = None
-    # A person saw a freeze and decided all the same.
-    freeze_overruled: bool = False
+    # The digests of the freeze marks that a person saw, and decided all the same.
+    freezes_overruled: tuple[str, ...] = ()
     applied_at: datetime | None = None
     # The Deployment's generation in the patch's answer, and Progressing's last update before the patch.
     generation: int | None = None
@@ -263,21 +263,24 @@ class Incident(Record):
         return f"{self.metadata.uid}.{attempt}"
 
 
-class UnreadableIncident(Permanent):
-    """An incident that the API server holds and this version can't read: a newer one or a person wrote it."""
+class Unreadable(Permanent):
+    """What the API server holds and this version can't read: a newer version or a person wrote it."""
+
+    def __init__(self, kind: str, obj: dict[str, Any], error: ValidationError) -> None:
+        metadata = obj.get("metadata") or {}
+        places = ", ".join(".".join(map(str, each["loc"])) for each in error.errors(include_input=False)[:5])
+        super().__init__(
+            f"{kind} {metadata.get('namespace')}/{metadata.get('name')} can't be read: {places}; correct"
+            " it, or run the version that wrote it"
+        )
 
 
 def parse_incident(obj: dict[str, Any]) -> Incident:
     """The incident in an API object. A status that is absent reads as Open: creation is two writes.
 
-    Raises UnreadableIncident.
+    Raises Unreadable.
     """
     try:
         return Incident.model_validate({**obj, "status": obj.get("status") or {}})
     except ValidationError as error:
-        metadata = obj.get("metadata") or {}
-        places = ", ".join(".".join(map(str, each["loc"])) for each in error.errors(include_input=False)[:5])
-        raise UnreadableIncident(
-            f"Incident {metadata.get('namespace')}/{metadata.get('name')} can't be read: {places}; correct"
-            " it, or run the version that wrote it"
-        ) from None
+        raise Unreadable("Incident", obj, error) from None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from responder.alerts.model import Alert
-from responder.incidents.model import AlertEntry, Metadata, WorkloadRef
+from responder.incidents.model import AlertEntry, Metadata, Unreadable, WorkloadRef
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import Ledger, Record
 
@@ -63,8 +63,11 @@ class WorkloadRecord(Record):
 
 
 def parse_record(obj: dict[str, Any]) -> WorkloadRecord:
-    """The record in an API object."""
-    return WorkloadRecord.model_validate(obj)
+    """The record in an API object. Raises Unreadable."""
+    try:
+        return WorkloadRecord.model_validate(obj)
+    except ValidationError as error:
+        raise Unreadable("WorkloadRecord", obj, error) from None
 
 
 def is_new_instance(alert: Alert, held: Held | None) -> bool:

@@ -21,7 +21,7 @@ from responder.incidents.model import (
     Incident,
     Notifications,
     Status,
-    UnreadableIncident,
+    Unreadable,
     WorkloadRef,
     parse_incident,
 )
@@ -52,7 +52,7 @@ class IncidentStore:
         for item in listed.items:
             try:
                 found.append(parse_incident(item))
-            except UnreadableIncident as error:
+            except Unreadable as error:
                 # One of them must not keep all the others from being driven.
                 log.error("incident_unreadable", error=str(error))
         return found
