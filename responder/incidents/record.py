@@ -12,6 +12,9 @@ from responder.incidents.model import AlertEntry, Metadata, Unreadable, Workload
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import Ledger, Record
 
+# Without an Alertmanager to ask, nobody says which are gone for good; a record has to fit into etcd.
+MAX_HELD = 500
+
 
 class Held(Record):
     """The latest instance of an alert that an incident took; its end once one was seen.
@@ -97,3 +100,9 @@ def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[st
         )
         for fingerprint, entry in entries.items()
     }
+
+
+def bounded(held: dict[str, Held]) -> dict[str, Held]:
+    """At most so many instances: those that ended or vanished go first, then those seen least lately."""
+    kept = sorted(held, key=lambda key: (held[key].firing, held[key].last_seen_at))[-MAX_HELD:]
+    return {key: held[key] for key in sorted(kept)}

@@ -8,7 +8,7 @@ import pytest
 
 from responder.alerts.model import Alert
 from responder.incidents.model import AlertEntry
-from responder.incidents.record import Held, hold, is_new_instance
+from responder.incidents.record import MAX_HELD, Held, bounded, hold, is_new_instance
 
 AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -72,3 +72,14 @@ def test_what_an_incident_took_is_held_as_it_was() -> None:
     assert {key: entry.firing for key, entry in kept.items()} == {"f1": True, "f2": False, "f3": False}
     assert {entry.incident for entry in kept.values()} == {"i-7"}
     assert not any(is_new_instance(Alert(key, labels, {}, AT, None, ""), kept[key]) for key in kept)
+
+
+def test_what_is_held_is_bounded() -> None:
+    def seen(entry: Held, n: int) -> Held:
+        return entry.model_copy(update={"last_seen_at": AT + timedelta(minutes=n)})
+
+    many = {f"f{n}": seen(held(0), n) for n in range(MAX_HELD - 1)}
+    assert bounded(many) == many
+    over = {**many, "gone": seen(held(0, vanished=1), MAX_HELD), "ended": seen(held(0, 1), MAX_HELD + 1)}
+    assert bounded(over).keys() == many.keys() | {"ended"}
+    assert "f0" not in bounded({**many, "f500": seen(held(0), 500), "f501": seen(held(0), 501)})
