@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 _FIRST_BACKOFF = timedelta(seconds=1)
 _LAST_BACKOFF = timedelta(seconds=30)
+# After a conflict: shorter than anybody notices, at first.
+_FIRST_CROSSED = timedelta(milliseconds=20)
+_LAST_CROSSED = timedelta(seconds=1)
 # Messages of a closed incident are tried for so long; then the failure stands in the log and the metric.
 _LAST_WORDS = timedelta(hours=1)
 
@@ -152,14 +155,15 @@ class _Drive:
 
     async def _advance(self, wake: Callable[[Incident], None]) -> bool:
         """Step until the incident is closed and finished; False when somebody deleted it."""
-        backoff = _FIRST_BACKOFF
+        backoff, crossed = _FIRST_BACKOFF, _FIRST_CROSSED
         while True:
             self._woken.clear()
             closed = self.closed
             try:
                 step = await self._responder.step(self.incident)
             except Conflict:
-                pause, stale = AT_ONCE, True
+                # Mostly one other writer, once; two that keep at it must not turn as fast as the server can.
+                pause, stale, crossed = crossed, True, min(crossed * 2, _LAST_CROSSED)
             except ResponderError as error:
                 log.error("step_failed", phase=self.incident.phase.value, error=str(error))
                 pause, stale, backoff = backoff, True, min(backoff * 2, _LAST_BACKOFF)
@@ -167,7 +171,8 @@ class _Drive:
                 log.exception("step_broke", phase=self.incident.phase.value)
                 pause, stale = _LAST_BACKOFF, True
             else:
-                pause, stale, backoff = step.pause, step.pause > AT_ONCE, _FIRST_BACKOFF
+                pause, stale = step.pause, step.pause > AT_ONCE
+                backoff, crossed = _FIRST_BACKOFF, _FIRST_CROSSED
                 self._know(step.incident)
                 if step.following is not None:
                     wake(step.following)
