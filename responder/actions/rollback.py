@@ -19,10 +19,11 @@ from responder.actions.undo import (
 )
 from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes, NotFound, OutcomeUnknown, paths
 from responder.errors import Temporary
+from responder.rules.facts import Freeze
 from responder.workloads.history import History, parse_history
 from responder.workloads.key import WorkloadKey
 from responder.workloads.templates import Template
-from responder.workloads.views import Deployment
+from responder.workloads.views import FREEZE, Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Attempt:
     bad_uid: str
     target_uid: str
     fence: Fence
-    freeze_overruled: bool
+    freezes_overruled: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +152,17 @@ def _plan(attempt: Attempt, history: History | None) -> Applied | Refused | Patc
         judged = deployment.template if bad is None else bad.template
         return Refused(*explain_refusal(deployment, judged, attempt.fence))
     try:
-        operations = plan_undo(deployment, target, attempt.fence, freeze_overruled=attempt.freeze_overruled)
+        overruled = _overruled(attempt, deployment)
+        operations = plan_undo(deployment, target, attempt.fence, freeze_overruled=overruled)
     except NothingToUndo as error:
         return Refused("NothingToUndo", str(error))
     return deployment, operations
+
+
+def _overruled(attempt: Attempt, deployment: Deployment) -> bool:
+    """Whether the freeze that the workload carries is one that the person who decided had seen."""
+    reason = deployment.annotations.get(FREEZE)
+    return reason is not None and Freeze(str(attempt.key), reason).digest in attempt.freezes_overruled
 
 
 async def _recognise_or_retry(kubernetes: Kubernetes, attempt: Attempt, error: OutcomeUnknown) -> Result:

@@ -47,7 +47,7 @@ def plan_undo(
         {"op": "test", "path": "/spec/template", "value": deployment.template},
         # A test against null holds where the member is absent; false is never stored.
         {"op": "test", "path": "/spec/paused", "value": None},
-        *([] if freeze_overruled else _unfrozen(deployment)),
+        *(_frozen_as_read(deployment) if freeze_overruled else _unfrozen(deployment)),
         *move_fence(deployment, fence),
         {"op": "replace", "path": "/spec/template", "value": without_hash(target.template)},
         *_change_cause(deployment, target),
@@ -94,6 +94,11 @@ def _unfrozen(deployment: Deployment) -> list[Operation]:
     if not deployment.annotations:
         return [{"op": "test", "path": "/metadata/annotations", "value": None}]
     return [{"op": "test", "path": f"/metadata/annotations/{_escape(FREEZE)}", "value": None}]
+
+
+def _frozen_as_read(deployment: Deployment) -> list[Operation]:
+    path = f"/metadata/annotations/{_escape(FREEZE)}"
+    return [{"op": "test", "path": path, "value": deployment.annotations[FREEZE]}]
 
 
 def _change_cause(deployment: Deployment, target: ReplicaSet) -> list[Operation]:

@@ -117,10 +117,16 @@ def intended(
         intended_at=now,
         deadline_at=now + file.rollback.within,
         previous_fence=deployment.fence,
-        freeze_overruled=any(v.check == "NotFrozen" and not v.passed for v in judgement.verdicts),
+        freezes_overruled=_freezes(judgement),
         stale_progressing_at=None if progressing is None else progressing.get("lastUpdateTime"),
     )
     return status.model_copy(update={"rollback": rollback})
+
+
+def _freezes(judgement: Judgement) -> tuple[str, ...]:
+    """The digests of the freeze marks that stood when it was decided: whoever decided had seen them."""
+    marks = next((v.evidence.get("marks") for v in judgement.verdicts if v.check == "NotFrozen"), None)
+    return () if marks is None else tuple(str(marks).split())
 
 
 def applied(status: Status, generation: int, now: datetime, within: timedelta) -> Status:

@@ -46,6 +46,8 @@ AT_ONCE = timedelta(0)
 # An attempt that the world keeps refusing goes back to judging so often; then a person has to look.
 _MOST_ATTEMPTS = 5
 _TOO_LATE = "UndoTooLate"
+# What was decided longer ago than this, before a restart or an outage, is judged anew instead of tried.
+_INTENT_STALE = timedelta(minutes=1)
 # A proof that a restart interrupted gets so long, whatever its deadline was.
 _LAST_LOOK = timedelta(minutes=2)
 # Freezes read longer ago than this are read again before the patch.
@@ -156,7 +158,7 @@ class Responder:
             bad_uid=rollback.bad.uid,
             target_uid=rollback.target.uid,
             fence=Fence(rollback.previous_fence, incident.fence(rollback.attempt)),
-            freeze_overruled=rollback.freeze_overruled,
+            freezes_overruled=rollback.freezes_overruled,
         )
         try:
             result = await self._undo_or_void(attempt, incident, rollback, seen)
@@ -203,16 +205,18 @@ class Responder:
         self, attempt: Attempt, incident: Incident, rollback: Rollback, seen: Seen | None
     ) -> Applied | Refused | Rejected:
         """One try. The freezes that no precondition of the patch can hold are read last, or a moment ago."""
-        if not rollback.freeze_overruled:
-            freezes = None if seen is None else seen.freezes
-            if freezes is None or freezes.age_seconds() > _FREEZES_FRESH_SECONDS:
-                freezes = await self._gatherer.read_shared_freezes(incident.key.namespace)
-            if freezes.marks:
-                where = freezes.marks[0].where
-                return Refused("Frozen", f"Rollbacks were frozen just before the undo ({where}).")
+        freezes = None if seen is None else seen.freezes
+        if freezes is None or freezes.age_seconds() > _FREEZES_FRESH_SECONDS:
+            freezes = await self._gatherer.read_shared_freezes(incident.key.namespace)
+        fresh = [mark for mark in freezes.marks if mark.digest not in rollback.freezes_overruled]
+        if fresh:
+            return Refused("Frozen", f"Rollbacks were frozen just before the undo ({fresh[0].where}).")
         if self._clock.now() > rollback.deadline_at:
             late = f"The undo could not be carried out before {rollback.deadline_at:%H:%M:%S} UTC."
             return Rejected(_TOO_LATE, late)
+        if seen is None and self._clock.now() - rollback.intended_at > _INTENT_STALE:
+            stale = f"What was intended at {rollback.intended_at:%H:%M:%S} UTC has to be judged again."
+            return Refused("IntentStale", stale)
         return await roll_back(self._kubernetes, attempt, None if seen is None else seen.history)
 
     async def _prove(self, incident: Incident) -> Step:

@@ -166,7 +166,12 @@ def _grown(facts: Facts) -> bool:
 
 
 def _shown(verdict: Verdict) -> str:
-    return f"{verdict.check}/{verdict.reason}"
+    """What a person overrules: "check/reason", of a freeze with the very marks that they were shown."""
+    shown = f"{verdict.check}/{verdict.reason}"
+    marks = verdict.evidence.get("marks")
+    if marks is None:
+        return shown
+    return f"{shown}/{hashlib.sha256(str(marks).encode()).hexdigest()[:10]}"
 
 
 def _expired(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +49,11 @@ class Freeze:
 
     where: str
     reason: str
+
+    @property
+    def digest(self) -> str:
+        """This mark in sixteen characters: another place or another reason is another mark."""
+        return hashlib.sha256(f"{self.where}\n{self.reason}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

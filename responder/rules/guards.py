@@ -294,7 +294,8 @@ def not_frozen(facts: Facts) -> Verdict:
     """Nobody froze the workload, its namespace, or everything."""
     if facts.freezes:
         marks = "; ".join(f"{freeze.where}: {freeze.reason or 'no reason given'}" for freeze in facts.freezes)
-        return failed("NotFrozen", "Frozen", f"Rollbacks are frozen ({marks}).")
+        digests = " ".join(sorted(freeze.digest for freeze in facts.freezes))
+        return failed("NotFrozen", "Frozen", f"Rollbacks are frozen ({marks}).", marks=digests)
     return passed("NotFrozen", "NotFrozen", "Nothing is frozen.")
 
 

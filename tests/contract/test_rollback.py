@@ -27,7 +27,7 @@ async def decided(subject: Subject) -> Attempt:
         bad_uid=(await subject.replicaset("v2"))["metadata"]["uid"],
         target_uid=(await subject.replicaset("v1"))["metadata"]["uid"],
         fence=Fence(None, "incident.1"),
-        freeze_overruled=False,
+        freezes_overruled=(),
     )
 
 

@@ -78,7 +78,7 @@ def test_a_revision_that_served_well_for_long_is_not_to_blame(tmp_path: Path) ->
     async def story() -> None:
         shorter = {"rollback": {"window": "4m", "caused_within": "2m"}}
         async with stage(tmp_path, SHORT, shorter, **QUICK) as here:
-            await here.rest(MINUTE)
+            await here.rest(WARM_UP)
             here.world.release("v2")
             await here.rest(5 * MINUTE)
             here.degrade("v2", error_rate=0.05)

@@ -128,6 +128,8 @@ def test_a_freeze_that_a_person_overruled_does_not_stop_it() -> None:
     assert refused(before, plan(before))
     operations = plan_undo(Deployment(before), target(), FIRST, freeze_overruled=True)
     assert apply_json_patch(before, operations)["metadata"]["annotations"] == {FREEZE: "release day"}
+    # Another one, set meanwhile, was not overruled.
+    assert refused(deployment(annotations={FREEZE: "migration"}), operations)
 
 
 @pytest.mark.parametrize("labels", [None, {}])

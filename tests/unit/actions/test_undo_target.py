@@ -149,7 +149,8 @@ def test_the_target_is_what_served_before(tmp_path: Path, way: Way, expected: st
         target = watched.target()
         found = None if target is None else version_of(target.replicaset.raw)
         assert found == expected
-        assert target is None or target.certain
+        # Why somebody released again what was undone as bad, nobody knows.
+        assert target is None or target.certain is (way is not undone_then_released_again_then_bad)
 
     play(tmp_path, story, "v1")
 

@@ -86,7 +86,7 @@ class Scene:
             bad_uid=self.uid(bad),
             target_uid=self.uid(target),
             fence=Fence(found.fence, fence),
-            freeze_overruled=False,
+            freezes_overruled=(),
         )
 
     async def undo(self, attempt: Attempt, meanwhile: Callable[[], Any] | None = None) -> Result:

@@ -183,8 +183,25 @@ def test_the_digest_is_of_what_a_person_decides_about() -> None:
     assert len({base, *(decide(each).digest for each in different)}) == 5
 
 
+@pytest.mark.parametrize(
+    "since", [("everything", "migration"), ("namespace payments", "audit"), ("everything", "")]
+)
+def test_an_answer_overrules_no_freeze_but_the_one_shown(since: tuple[str, str]) -> None:
+    found = answered(facts(**FROZEN), rollback=True)
+    assert decide(found).course is Course.ROLL_BACK
+    for freezes in ((Freeze(*since),), (*found.freezes, Freeze(*since))):
+        later = decide(replace(found, freezes=freezes))
+        assert (later.course, later.reason) == (Course.ASK, "SituationChanged")
+        assert later.digest != decide(found).digest
+
+
 def test_only_overridable_verdicts_are_offered() -> None:
     judgement = decide(facts(**FROZEN, **SILENT))
-    assert set(judgement.overridable) == {"NotFrozen/Frozen", "StillTrue/PrometheusUnavailable"}
+    assert [each.rsplit("/", 1)[0] for each in judgement.overridable if "Frozen" in each] == [
+        "NotFrozen/Frozen"
+    ]
+    assert [each for each in judgement.overridable if "Frozen" not in each] == [
+        "StillTrue/PrometheusUnavailable"
+    ]
     assert judgement.possible
     assert [v.check for v in judgement.verdicts if v.result is Result.FAILED] == ["NotFrozen"]
