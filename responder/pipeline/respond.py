@@ -29,7 +29,7 @@ from responder.pipeline.settle import Settling, assess_settling
 from responder.pipeline.unattributed import judge_unattributed
 from responder.rules.conditions import AnyOf, Condition
 from responder.rules.decide import Course, decide
-from responder.rules.model import Rule, RuleFile, RuleSet
+from responder.rules.model import Action, Channel, Rule, RuleFile, RuleSet
 from responder.tasks import together
 from responder.telemetry import Metrics
 from responder.verdicts import Result, Verdict, failed, unknown
@@ -337,10 +337,14 @@ class Responder:
         return tuple(dict.fromkeys(every)), tuple(dict.fromkeys(firing))
 
     def _unrecovered(self, incident: Incident) -> tuple[Rule, ...]:
-        """The rules that have to be false again: the one that decided, and every one whose alert fires."""
+        """The rules that have to be false again: the one that decided, and every one that acts or pages.
+
+        What a rule only tells of may have been so before the release, and nobody is to be woken for it.
+        """
         rules, firing = self._matching(incident)
         decided = tuple(rule for rule in rules if rule.id == incident.status.rule) or rules[:1]
-        return tuple(dict.fromkeys((*decided, *firing)))
+        grave = (r for r in firing if r.action is not Action.NONE or Channel.PAGERDUTY in r.notify)
+        return tuple(dict.fromkeys((*decided, *grave)))
 
     def _file(self, incident: Incident) -> RuleFile:
         file = self._rules.file_for(incident.key)
