@@ -144,9 +144,6 @@ class Settings(BaseSettings):
         min_length=1,
         description="the responder's receiver in Alertmanager's configuration",
     )
-    group_interval: _Duration = Field(
-        default=timedelta(seconds=10), description="group_interval of the responder's route in Alertmanager"
-    )
     repeat_interval: _Duration = Field(
         default=timedelta(hours=4), description="repeat_interval of the responder's route in Alertmanager"
     )

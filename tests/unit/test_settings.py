@@ -63,12 +63,12 @@ def test_lists_and_durations_are_written_as_people_write_them(environment: Envir
     environment(
         **LEAST,
         RESPONDER_ALERTMANAGER_URLS="http://a:9093, http://b:9093",
-        RESPONDER_GROUP_INTERVAL="1m30s",
+        RESPONDER_REPEAT_INTERVAL="1m30s",
         RESPONDER_LISTEN="[::1]:0",
     )
     settings = load_settings()
     assert settings.alertmanager_urls == ("http://a:9093", "http://b:9093")
-    assert settings.group_interval == timedelta(seconds=90)
+    assert settings.repeat_interval == timedelta(seconds=90)
     assert (settings.listen_host, settings.listen_port) == ("::1", 0)
 
 

@@ -260,6 +260,5 @@ def responder_variables(world: World) -> dict[str, str]:
         "RESPONDER_SLACK_SIGNING_SECRET": SIGNING_SECRET,
         "RESPONDER_SLACK_CHANNEL": _SLACK_CHANNEL,
         "RESPONDER_PAGERDUTY_ROUTING_KEY": world.pagerduty.routing_key,
-        "RESPONDER_GROUP_INTERVAL": format_duration(_GROUP_INTERVAL),
         "RESPONDER_DECIDE_EVERY": format_duration(_DECIDE_EVERY),
     }
