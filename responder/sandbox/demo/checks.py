@@ -26,7 +26,7 @@ _LEAST_PROOF = 2
 # What a rule that does not roll back by itself makes of the guards.
 _NOTES = {
     Action.NONE: "not needed: the rule only tells",
-    Action.ASK: "for the person who decides",
+    Action.ASK: "a person decides",
 }
 
 

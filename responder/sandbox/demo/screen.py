@@ -196,7 +196,11 @@ def _tell(view: View, happening: Happening, width: int, max_lines: int) -> list[
     source = f"{happening.source:<{_SOURCE_WIDTH}} "
     indent = len(time) + len(source)
     first, *others = textwrap.wrap(
-        happening.text, max(10, width - indent), max_lines=max_lines, placeholder=" …"
+        happening.text,
+        max(10, width - indent),
+        max_lines=max_lines,
+        placeholder=" …",
+        break_on_hyphens=False,
     )
     head = Text.assemble(time, (source, SOURCE_STYLES[happening.source]), first)
     return [head, *(Text(" " * indent + line) for line in others)]

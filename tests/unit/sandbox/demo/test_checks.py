@@ -121,7 +121,7 @@ def test_of_a_long_proof_as_much_is_shown_as_there_is_room_for() -> None:
     ("action", "first"),
     [
         ("none", "not needed: the rule only tells"),
-        ("ask", "for the person who decides"),
+        ("ask", "a person decides"),
         ("rollback", "✓ NotFrozen"),
         ("", "✓ NotFrozen"),
     ],
