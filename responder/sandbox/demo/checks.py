@@ -135,7 +135,9 @@ def _since_release(view: View, instant: str) -> str:
     """An instant as the seconds that everything else on the screen is told in."""
     if view.released_at is None:
         return instant
-    return f"{(datetime.fromisoformat(instant) - view.released_at).total_seconds():+.1f} s"
+    seconds = (datetime.fromisoformat(instant) - view.released_at).total_seconds()
+    # Adding zero takes the sign from what rounds to zero.
+    return f"{round(seconds, 1) + 0.0:+.1f} s"
 
 
 def format_value(value: float, unit: Unit) -> str:

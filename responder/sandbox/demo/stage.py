@@ -39,7 +39,6 @@ from responder.sandbox.world import (
     WEBHOOK_TOKEN,
     Plan,
     World,
-    free_port,
     start_world,
 )
 from responder.tasks import together
@@ -114,7 +113,8 @@ async def start_stage(story: Story, source: AlertSource, folder: Path, clock: Cl
         if source.real:
             network = stack.enter_context(_pod_network())
             plan = replace(plan, built_in_alerts=False, pod_network=network)
-        world = await stack.enter_async_context(start_world(clock, plan, free_port()))
+        port = stack.enter_context(reserve_port())
+        world = await stack.enter_async_context(start_world(clock, plan, port))
         _write_kubeconfig(folder / _KUBECTL_CONFIG, world.cluster.kubeconfig(for_kubectl=True))
         if source.real:
             await stack.enter_async_context(_real_alerts(world, folder))
@@ -135,6 +135,20 @@ def make_plan(file: RuleFile) -> Plan:
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+
+
+@contextmanager
+def reserve_port() -> Iterator[int]:
+    """A port of the loopback interface for the responder, which listens much later than it is promised.
+
+    As long as it is bound here, the kernel gives it to nobody who asks for any port. Who asks for this one
+    gets it: SO_REUSEADDR on both sides allows that, as nobody listens here.
+    Source: https://man7.org/linux/man-pages/man7/socket.7.html
+    """
+    with socket.socket() as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind(("127.0.0.1", 0))
+        yield int(reservation.getsockname()[1])
 
 
 @contextmanager

@@ -51,6 +51,10 @@ def with_guards(*guards: Verdict, action: str = "rollback") -> View:
             verdict("TargetWasGood", healthy_until=after(0.5).isoformat()),
             "✓ TargetWasGood healthy until +0.5 s",
         ),
+        (
+            verdict("TargetWasGood", healthy_until=after(-0.01).isoformat()),
+            "✓ TargetWasGood healthy until +0.0 s",
+        ),
         (verdict("NotFrozen"), "✓ NotFrozen"),
         (verdict("StillTrue", error_rate="None", error_rate_threshold="0.01"), "✓ StillTrue no value"),
         (
