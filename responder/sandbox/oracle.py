@@ -1,7 +1,7 @@
 """The independent truth: which revision and which pod every simulated request went to, and when.
 
 Told by the traffic, one record a tick; judges tests and the demo. It reads no EndpointSlice, no metric, and
-nothing that can be edited in a pod, so it can contradict all of them. Memory is bounded: the oldest ticks are forgotten.
+nothing that can be edited in a pod, so it can contradict all of them. The oldest ticks are forgotten.
 """
 
 from __future__ import annotations

@@ -232,6 +232,9 @@ def _why_not_serving(pod: Pod, target: ReplicaSet | None) -> str:
         return "is not ready"
     if target is not None and pod.hash != target.hash:
         return f"carries the hash label {pod.hash!r} instead of {target.hash!r}"
+    if target is not None and not pod.made_by(target.name):
+        # A relabelled pod is adopted, owner and all, and goes on running what it was made from.
+        return "was made by another ReplicaSet and adopted"
     return ""
 
 

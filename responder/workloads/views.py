@@ -167,6 +167,13 @@ class ReplicaSet(View):
 class Pod(View):
     """A Pod."""
 
+    def made_by(self, owner: str) -> bool:
+        """True when a controller of that name created it; one that was adopted keeps its maker's prefix.
+
+        Source: Kubernetes pkg/controller/controller_utils.go (getPodsPrefix).
+        """
+        return self.metadata.get("generateName") in (f"{owner}-", owner)
+
     @property
     def terminal(self) -> bool:
         return self.status.get("phase") in ("Succeeded", "Failed")

@@ -145,7 +145,9 @@ DEFECTS = (
         "template", '        {"op": "test", "path": "/spec/template", "value": deployment.template},\n'
     ),
     _precondition("paused", '        {"op": "test", "path": "/spec/paused", "value": None},\n'),
-    _precondition("freeze", "        *(_frozen_as_read(deployment) if freeze_overruled else _unfrozen(deployment)),\n"),
+    _precondition(
+        "freeze", "        *(_frozen_as_read(deployment) if freeze_overruled else _unfrozen(deployment)),\n"
+    ),
     _precondition("fence", '        {"op": "test", "path": path, "value": fence.before},\n'),
     _precondition(
         "fence, the first label", '            {"op": "test", "path": "/metadata/labels", "value": None},\n'

@@ -62,7 +62,11 @@ def replicaset(version: str, revision: int, replicas: int) -> Object:
 def pod(name: str, version: str = "good", **metadata: Any) -> Object:
     labels = {"app": "payment-service", "version": version, "pod-template-hash": version}
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-03-01T10:00:05Z"}
-    owners = {"labels": labels, "ownerReferences": owned_by(f"uid-rs-{version}")}
+    owners = {
+        "labels": labels,
+        "generateName": f"rs-{version}-",
+        "ownerReferences": owned_by(f"uid-rs-{version}"),
+    }
     return {
         "metadata": meta(name, **(owners | metadata)),
         "status": {"phase": "Running", "conditions": [ready], "containerStatuses": [{"restartCount": 0}]},
