@@ -36,7 +36,7 @@ binaries: ## Fetch Debian's Prometheus and Alertmanager into build/real
 	  if [ "$${RESPONDER_REQUIRE_REAL:-}" = 1 ]; then exit 1; fi; \
 	  echo "make: going on without the real Prometheus and Alertmanager; what needs them is left out and says so."; }
 
-demo: venv binaries ## Watch the responder roll a bad release back (about two minutes)
+demo: venv binaries ## Watch the responder roll a bad release back (about two and a half minutes)
 	$(BIN)/responder demo $(ARGS)
 
 test: venv binaries ## Run all tests but the slow ones
