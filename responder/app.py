@@ -94,6 +94,8 @@ class Clients:
 async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
     """Run the responder while the context lasts. Raises ResponderError when it can't start."""
     rules = load_rules(settings.rules)
+    for warning in (warning for file in rules.files for warning in file.warnings):
+        log.warning("rule_file_warning", message=str(warning))
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         clients = await _connect(settings, clock, stack)

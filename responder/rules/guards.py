@@ -23,6 +23,9 @@ Guard = Callable[[Facts], Verdict]
 def workload_exists(facts: Facts) -> Verdict:
     """The alert maps to one workload, whose controllers have seen its present template."""
     check = "WorkloadExists"
+    if facts.file.workload.kind != "Deployment":
+        message = f"The {facts.file.workload} is no Deployment: people are told, it is not rolled back."
+        return failed(check, "KindNotRolledBack", message)
     if facts.history is None:
         return failed(check, "WorkloadNotFound", f"There is no {facts.file.workload} in the cluster.")
     deployment = facts.history.deployment

@@ -100,6 +100,17 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     (
         "WorkloadExists",
         F,
+        "KindNotRolledBack",
+        {
+            "file": replace(FILE, workload=replace(FILE.workload, kind="StatefulSet")),
+            "history": None,
+            "bad": None,
+            "target": None,
+        },
+    ),
+    (
+        "WorkloadExists",
+        F,
         "WorkloadTerminating",
         {"history": replace(PLAIN, deployment=replace(PLAIN.deployment, raw={"metadata": TERMINATING}))},
     ),
