@@ -31,7 +31,7 @@ SHORTENED: Mapping[str, str | int] = {
     "alerts.high-error-rate.for": "5s",
     "alerts.slow.for": "5s",
     "alerts.very-slow.for": "8s",
-    "rollback.clean_gap": "15s",
+    "rollback.clean_gap": "12s",
     "rollback.hold": "5s",
     "rollback.settle": "6s",
 }
