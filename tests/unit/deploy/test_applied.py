@@ -39,6 +39,8 @@ COLLECTIONS = {
     "Service": "/api/v1/namespaces/responder/services",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/responder/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/responder/rolebindings",
     "Deployment": "/apis/apps/v1/namespaces/responder/deployments",
 }
 SECRETS = "/api/v1/namespaces/payments/secrets"
@@ -183,6 +185,29 @@ def test_the_service_account_reads_what_it_judges_by(tmp_path: Path) -> None:
                 await cluster.responder.list(collection(KEY.namespace))
                 await cluster.responder.list(collection(None))
             await cluster.responder.get(paths.namespace(KEY.namespace))
+
+    run_story(story())
+
+
+def test_the_service_account_holds_its_own_lease_and_no_other(tmp_path: Path) -> None:
+    leases = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
+    own = leases.format("responder")
+
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            api = cluster.responder
+            await api.create(own, {"metadata": {"name": "responder"}})
+            held = await api.merge_patch(paths.named(own, "responder"), {"spec": {"holderIdentity": "one"}})
+            assert await api.get(paths.named(own, "responder")) == held
+            for attempt in (
+                lambda: api.get(paths.named(own, "other")),
+                lambda: api.merge_patch(paths.named(own, "other"), {"spec": {"holderIdentity": "one"}}),
+                lambda: api.list(own),
+                lambda: api.delete(paths.named(own, "responder")),
+                lambda: api.create(leases.format(KEY.namespace), {"metadata": {"name": "responder"}}),
+            ):
+                with pytest.raises(Forbidden):
+                    await attempt()
 
     run_story(story())
 

@@ -19,12 +19,14 @@ API_VERSIONS = {
     "Service": "v1",
     "Secret": "v1",
     "Deployment": "apps/v1",
+    "Role": "rbac.authorization.k8s.io/v1",
+    "RoleBinding": "rbac.authorization.k8s.io/v1",
     "ClusterRole": "rbac.authorization.k8s.io/v1",
     "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "Ingress": "networking.k8s.io/v1",
 }
-NAMESPACED = ("v1", "apps/v1", "networking.k8s.io/v1")
+CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
 # Taken in by hand, or by Slack.
 BY_HAND = {"secret.example.yaml", "ingress.example.yaml", "slack-app.yaml"}
 
@@ -65,8 +67,7 @@ def test_objects_are_well_formed() -> None:
     assert len(identities) == len(set(identities))
     for obj in [*applied(), *load("secret.example.yaml"), *load("ingress.example.yaml")]:
         assert obj["apiVersion"] == API_VERSIONS[obj["kind"]]
-        namespaced = obj["apiVersion"] in NAMESPACED and obj["kind"] != "Namespace"
-        assert obj["metadata"].get("namespace") == ("responder" if namespaced else None)
+        assert obj["metadata"].get("namespace") == (None if obj["kind"] in CLUSTER_WIDE else "responder")
 
 
 @pytest.mark.parametrize("name", ["responder", "responder-workloads"])
