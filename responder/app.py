@@ -10,7 +10,7 @@ import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiohttp
 import structlog
@@ -27,9 +27,11 @@ from responder.errors import ResponderError
 from responder.incidents.store import IncidentStore
 from responder.pipeline.active import ActiveAlerts
 from responder.pipeline.drive import Drivers
+from responder.pipeline.elect import Elector
 from responder.pipeline.gather import Gatherer
 from responder.pipeline.intake import Intake
 from responder.pipeline.interactions import Interactions
+from responder.pipeline.open_incidents import OpenIncidents
 from responder.pipeline.reconcile import Reconcile
 from responder.pipeline.refusals import Refusals
 from responder.pipeline.respond import Responder
@@ -37,14 +39,13 @@ from responder.pipeline.watch import RevisionWatch
 from responder.rules.load import load_rules
 from responder.rules.model import Channel, RuleSet
 from responder.settings import Settings
-from responder.tasks import alongside
+from responder.tasks import alongside, together
 from responder.telemetry import Metrics
+from responder.term import Term
 from responder.web.app import web_app
 from responder.web.ports import Readiness, ReadinessCheck
 
 log = structlog.get_logger(__name__)
-
-_RETRY_SECONDS = 5.0
 
 
 class CanNotListen(ResponderError):
@@ -62,18 +63,29 @@ class App:
 
     url: str
     rules: RuleSet
-    watch: RevisionWatch
-    incidents: ReadinessCheck = field(
-        default=ReadinessCheck("incidents", False, "the open incidents were not read yet")
-    )
+    incidents: OpenIncidents
+    elector: Elector
+    # Made anew for each term of leadership.
+    watch: RevisionWatch | None = None
+
+    @property
+    def leading(self) -> bool:
+        """Whether this replica acts; the others only take in."""
+        return self.watch is not None
 
     def readiness(self) -> Readiness:
-        """What /readyz says."""
-        watched = self.watch.listed
+        """What /readyz says: whether alerts could be taken in, and worked on by some replica."""
+        opened, elector = self.incidents, self.elector
+        found = f"{len(opened.incidents())} open" if opened.listed else opened.problem
+        leader = elector.leader
+        watched = self.watch is None or self.watch.listed
         return Readiness(
             (
                 ReadinessCheck("rules", True, f"{len(self.rules.files)} rule files"),
-                self.incidents,
+                ReadinessCheck("incidents", opened.listed, found),
+                ReadinessCheck(
+                    "leader", leader is not None, elector.problem or f"{leader or 'nobody'} leads"
+                ),
                 ReadinessCheck("revisions", watched, "" if watched else "workloads are not watched yet"),
             )
         )
@@ -90,9 +102,25 @@ class Clients:
     pagerduty: PagerDuty | None
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every term of leadership works with, and replicas that don't lead as well."""
+
+    settings: Settings
+    clock: Clock
+    rules: RuleSet
+    metrics: Metrics
+    clients: Clients
+    incidents: OpenIncidents
+    intake: Intake
+
+
 @asynccontextmanager
 async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
-    """Run the responder while the context lasts. Raises ResponderError when it can't start."""
+    """Run the responder while the context lasts. Raises ResponderError when it can't start.
+
+    Every replica takes alerts and clicks in; the one that holds the Lease works on them.
+    """
     rules = load_rules(settings.rules)
     for warning in (warning for file in rules.files for warning in file.warnings):
         log.warning("rule_file_warning", message=str(warning))
@@ -100,41 +128,53 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
     async with AsyncExitStack() as stack:
         clients = await _connect(settings, clock, stack)
         store = IncidentStore(clients.kubernetes)
-        active = ActiveAlerts(clients.alertmanagers, settings.receiver)
-        gatherer = Gatherer(clients.kubernetes, store, clients.prometheus, active, clock, settings.namespace)
-        drivers = _drivers(settings, clock, rules, metrics, clients, store, gatherer)
+        incidents = OpenIncidents(clients.kubernetes)
         refusals = Refusals(clients.slack, clients.pagerduty, settings.slack_channel, clock)
         intake = Intake(
-            store, lambda: rules, clock, settings.namespace, drivers.wake, drivers.is_open, refusals
-        )
-        reconcile = Reconcile(
-            kubernetes=clients.kubernetes,
-            store=store,
-            intake=intake,
-            drivers=drivers,
-            alertmanagers=clients.alertmanagers,
-            receiver=settings.receiver,
-            workloads=rules.workloads,
-            clock=clock,
-            repeat_interval=settings.repeat_interval,
-        )
-        watch = RevisionWatch(
-            clients.kubernetes,
-            store,
-            gatherer,
-            clock,
-            rules.files,
-            settings.decide_every,
-            reconcile.record_changed,
+            store, lambda: rules, clock, settings.namespace, incidents.note, incidents.is_open, refusals
         )
         interactions = Interactions(store=store, rules=lambda: rules, clock=clock, answerer=clients.slack)
-        app = App(url="", rules=rules, watch=watch)
+        elector = Elector(
+            clients.kubernetes, clock, settings.namespace, settings.identity, settings.lease_duration
+        )
+        app = App("", rules, incidents, elector)
+        parts = Parts(settings, clock, rules, metrics, clients, incidents, intake)
         application = web_app(intake, interactions, app.readiness, metrics, settings, clock)
-        works = (drivers.run(), watch.run(), _resume(app, store, drivers, reconcile, clock))
-        async with alongside(*works):
+        async with alongside(incidents.run(), elector.run(lambda term: _lead(app, parts, term))):
             app.url = await stack.enter_async_context(_listening(application, settings))
             log.info("listening", url=app.url, rules=len(rules.files))
             yield app
+
+
+async def _lead(app: App, parts: Parts, term: Term) -> None:
+    """Drive every open incident and watch the workloads, until cancelled: all that acts is made here."""
+    settings, clock, rules, clients = parts.settings, parts.clock, parts.rules, parts.clients
+    kubernetes = clients.kubernetes.during(term)
+    store = IncidentStore(kubernetes)
+    active = ActiveAlerts(clients.alertmanagers, settings.receiver)
+    gatherer = Gatherer(kubernetes, store, clients.prometheus, active, clock, settings.namespace)
+    drivers = _drivers(parts, kubernetes, store, gatherer)
+    reconcile = Reconcile(
+        kubernetes=kubernetes,
+        store=store,
+        intake=parts.intake,
+        drivers=drivers,
+        alertmanagers=clients.alertmanagers,
+        receiver=settings.receiver,
+        workloads=rules.workloads,
+        clock=clock,
+        repeat_interval=settings.repeat_interval,
+    )
+    app.watch = RevisionWatch(
+        kubernetes, store, gatherer, clock, rules.files, settings.decide_every, reconcile.record_changed
+    )
+    try:
+        with parts.incidents.waking(drivers.wake):
+            async with together() as group:
+                for work in (drivers.run(), app.watch.run(), reconcile.run()):
+                    group.create_task(work)
+    finally:
+        app.watch = None
 
 
 async def _connect(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Clients:
@@ -158,22 +198,15 @@ async def _connect(settings: Settings, clock: Clock, stack: AsyncExitStack) -> C
     )
 
 
-def _drivers(
-    settings: Settings,
-    clock: Clock,
-    rules: RuleSet,
-    metrics: Metrics,
-    clients: Clients,
-    store: IncidentStore,
-    gatherer: Gatherer,
-) -> Drivers:
+def _drivers(parts: Parts, kubernetes: Kubernetes, store: IncidentStore, gatherer: Gatherer) -> Drivers:
     """The way of an incident, and those who are told about it."""
+    settings, clock, metrics, clients = parts.settings, parts.clock, parts.metrics, parts.clients
     responder = Responder(
-        kubernetes=clients.kubernetes,
+        kubernetes=kubernetes,
         prometheus=clients.prometheus,
         store=store,
         gatherer=gatherer,
-        rules=rules,
+        rules=parts.rules,
         clock=clock,
         metrics=metrics,
         decide_every=settings.decide_every,
@@ -190,25 +223,7 @@ def _drivers(
         default_channel=settings.slack_channel or None,
         count=count,
     )
-    return Drivers(responder, store, notifier, rules, clock, metrics)
-
-
-async def _resume(
-    app: App, store: IncidentStore, drivers: Drivers, reconcile: Reconcile, clock: Clock
-) -> None:
-    """Take up every open incident, then keep comparing with Alertmanager."""
-    while True:
-        try:
-            found = await store.list_open()
-            break
-        except ResponderError as error:
-            app.incidents = ReadinessCheck("incidents", False, f"are the CRDs applied? {error}")
-            log.error("incidents_out_of_reach", error=str(error))
-        await clock.sleep(_RETRY_SECONDS)
-    for incident in found:
-        drivers.wake(incident)
-    app.incidents = ReadinessCheck("incidents", True, f"{len(found)} open at start")
-    await reconcile.run()
+    return Drivers(responder, store, notifier, parts.rules, clock, metrics)
 
 
 @asynccontextmanager

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+import socket
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
@@ -96,6 +98,23 @@ def _check_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _check_lease(value: timedelta) -> timedelta:
+    if value % timedelta(seconds=1) or not timedelta(seconds=2) <= value <= timedelta(minutes=5):
+        raise ValueError("must be whole seconds, from 2s to 5m")
+    return value
+
+
+def _own_identity() -> str:
+    # The random part makes two lives of one pod two candidates: what the first began may still be under way.
+    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
+
+
+def _check_identity(value: str) -> str:
+    if not 0 < len(value) <= 253:
+        raise ValueError("must have 1 to 253 characters")
+    return value
+
+
 _Duration = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_positive)]
 _Url = Annotated[str, AfterValidator(_check_url)]
 _Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
@@ -122,6 +141,14 @@ class Settings(BaseSettings):
         default="",
         validation_alias=AliasChoices("RESPONDER_NAMESPACE", "POD_NAMESPACE"),
         description="the responder's own namespace; by default the pod's, outside of a cluster 'default'",
+    )
+    identity: Annotated[str, AfterValidator(_check_identity)] = Field(
+        default_factory=_own_identity,
+        description="this replica's name in the Lease; by default the host's name and a random part",
+    )
+    lease_duration: Annotated[_Duration, AfterValidator(_check_lease)] = Field(
+        default=timedelta(seconds=15),
+        description="how long a replica that died is waited for before another takes over; whole seconds",
     )
     kubeconfig: Path | None = Field(
         default=None,

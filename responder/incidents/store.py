@@ -21,7 +21,6 @@ from responder.incidents.model import (
     Incident,
     Notifications,
     Status,
-    Unreadable,
     WorkloadRef,
     parse_incident,
 )
@@ -44,18 +43,6 @@ class IncidentStore:
     async def get(self, namespace: str, name: str) -> Incident:
         """The incident as it is now. Raises NotFound."""
         return parse_incident(await self._kubernetes.get(paths.incident(namespace, name)))
-
-    async def list_open(self) -> list[Incident]:
-        """Every incident that still needs something, of all namespaces; without those that can't be read."""
-        listed = await self._kubernetes.list(paths.incidents(None), label_selector=f"{OPEN_LABEL}=true")
-        found = []
-        for item in listed.items:
-            try:
-                found.append(parse_incident(item))
-            except Unreadable as error:
-                # One of them must not keep all the others from being driven.
-                log.error("incident_unreadable", error=str(error))
-        return found
 
     async def open(
         self, key: WorkloadKey, sequence: int, alerts: Mapping[str, AlertEntry], received_at: datetime

@@ -15,7 +15,7 @@ from responder.actions.notify import Notifier, Told
 from responder.clients.kubernetes import Conflict, NotFound
 from responder.clock import Clock
 from responder.errors import ResponderError
-from responder.incidents.model import Incident
+from responder.incidents.model import OPEN_LABEL, Incident, Status
 from responder.incidents.phases import Phase
 from responder.incidents.store import IncidentStore
 from responder.pipeline.respond import AT_ONCE, Responder
@@ -66,11 +66,13 @@ class Drivers:
                 group.create_task(self._drive(incident))
 
     def wake(self, incident: Incident) -> None:
-        """Look at this incident now: it is new, or something about it changed."""
+        """Look at this incident now if it is new, or has other alerts than were known."""
         name = _name(incident)
         drive = self._running.get(name)
         if drive is not None:
-            drive.hurry()
+            # Its status is written here; what comes back of it by the watch is no news.
+            if incident.spec != drive.incident.spec:
+                drive.hurry()
             return
         self._running[name] = _Drive(
             incident, self._responder, self._store, self._notifier, self._rules, self._clock
@@ -90,11 +92,6 @@ class Drivers:
         drive = self._running.get((namespace, name))
         if drive is not None:
             drive.hurry()
-
-    def is_open(self, key: WorkloadKey, sequence: int) -> bool:
-        """True when that incident is known to be open."""
-        drive = self._running.get((key.namespace, key.incident_name(sequence)))
-        return drive is not None and drive.is_open_for(key)
 
     def incidents(self) -> list[Incident]:
         """The open incidents as last known here."""
@@ -145,6 +142,8 @@ class _Drive:
 
     async def run(self, wake: Callable[[Incident], None]) -> None:
         """Step until closed, telling people alongside; then take the open mark away."""
+        if not await self._take_up():
+            return
         async with together() as group:
             group.create_task(self._tell())
             deleted = not await self._advance(wake)
@@ -152,6 +151,15 @@ class _Drive:
             self._changed.set()
         if not deleted:
             await self._insist(lambda: self._store.unmark(self.incident))
+
+    async def _take_up(self) -> bool:
+        """Read anew what somebody worked on before; False when nothing is left to do for it.
+
+        What a watch tells may be old: acting on it could repeat what was done since.
+        """
+        if self.incident.status == Status():
+            return True
+        return await self._insist(self._read) and OPEN_LABEL in self.incident.metadata.labels
 
     async def _advance(self, wake: Callable[[Incident], None]) -> bool:
         """Step until the incident is closed and finished; False when somebody deleted it."""

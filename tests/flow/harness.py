@@ -57,9 +57,11 @@ class Stage:
     _life: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     async def start(self) -> None:
-        """Start the responder on this world and wait until it is ready."""
+        """Start the responder on this world and wait until it leads and is ready."""
         self.app = await self._life.enter_async_context(running(self.settings, self.world.clock))
-        await self.until(lambda: self.app.readiness().ready, timedelta(seconds=30), "ready")
+        await self.until(
+            lambda: self.app.leading and self.app.readiness().ready, timedelta(seconds=30), "ready"
+        )
 
     async def stop(self) -> None:
         """End the responder as a termination does; the world goes on."""

@@ -16,6 +16,7 @@ from responder.clients.kubernetes.errors import ApiError, Expired
 from responder.clients.kubernetes.model import Object, ObjectList, Observation, WatchEvent
 from responder.clients.kubernetes.transport import Request, Transport, lost_answer, refusal
 from responder.clock import Clock
+from responder.term import Term
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
@@ -36,9 +37,13 @@ class Kubernetes:
     after 429, which says that they were not carried out; when their answer is lost they raise OutcomeUnknown.
     """
 
-    def __init__(self, api: ApiClient, clock: Clock) -> None:
-        self._transport = Transport(api, clock)
+    def __init__(self, api: ApiClient, clock: Clock, term: Term | None = None) -> None:
+        self._transport = Transport(api, clock, term)
         self._clock = clock
+
+    def during(self, term: Term) -> Kubernetes:
+        """The same API, where nothing is written beyond the term: every write then raises TermOver."""
+        return Kubernetes(self._transport.api, self._clock, term)
 
     async def get(self, path: str) -> Object:
         """Fetch one object. Raises NotFound."""

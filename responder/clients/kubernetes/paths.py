@@ -115,3 +115,8 @@ def decision(namespace: str, name: str) -> str:
 def custom_resource_definitions() -> str:
     """CustomResourceDefinitions."""
     return "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def leases(namespace: str) -> str:
+    """Leases of a namespace."""
+    return _collection("/apis/coordination.k8s.io/v1", "leases", namespace)

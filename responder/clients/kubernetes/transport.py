@@ -23,6 +23,7 @@ from responder.clients.kubernetes.errors import (
 )
 from responder.clients.kubernetes.model import Object
 from responder.clock import Clock
+from responder.term import Term
 
 if TYPE_CHECKING:
     # For the type only: library.py imports the little of it that is needed.
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 # The library waits for ever by default. A write that took longer than this is judged by reading the object.
-_TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=5)
+_WAIT_SECONDS = 20.0
+_TIMEOUT = aiohttp.ClientTimeout(total=_WAIT_SECONDS, sock_connect=5)
 
 _ATTEMPTS = 4
 _FIRST_DELAY_SECONDS = 0.25
@@ -59,14 +61,15 @@ class Request:
 class Transport:
     """Sends requests through the library's session, which has the address, the TLS set-up and the token."""
 
-    def __init__(self, api: ApiClient, clock: Clock) -> None:
-        self._api = api
+    def __init__(self, api: ApiClient, clock: Clock, term: Term | None = None) -> None:
+        self.api = api
         self._clock = clock
+        self._term = term
         self._connected = True
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()
+        await self.api.close()
 
     async def send(self, request: Request) -> Object:
         """Send, again where that does no harm, and return the answer's object. Raises ApiError."""
@@ -87,7 +90,7 @@ class Transport:
         return await self._send_once(request)
 
     async def _send_once(self, request: Request) -> Object:
-        response = await self.open(request, _TIMEOUT)
+        response = await self.open(request, self._timeout(request))
         async with response:
             try:
                 body = await response.read()
@@ -105,6 +108,13 @@ class Transport:
             raise lost_answer(request, ValueError("the answer is not a JSON object"))
         return content
 
+    def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
+        """How long to wait; a write is neither sent nor waited for beyond the term. Raises TermOver."""
+        if self._term is None or not request.writes:
+            return _TIMEOUT
+        self._term.check()
+        return aiohttp.ClientTimeout(total=min(_WAIT_SECONDS, self._term.left_seconds), sock_connect=5)
+
     async def open(self, request: Request, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """Send once and return as soon as the headers are there; the caller reads and closes.
 
@@ -112,7 +122,7 @@ class Transport:
         """
         try:
             # Without preloading the library neither decodes the body nor raises for a status: both are ours.
-            response: aiohttp.ClientResponse = await self._api.call_api(
+            response: aiohttp.ClientResponse = await self.api.call_api(
                 request.path,
                 request.method,
                 query_params=list(request.query),

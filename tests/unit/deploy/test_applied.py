@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes, connect, paths
 from responder.incidents.decision import Choice, render_decision
-from responder.incidents.model import AlertEntry, Incident, Status
+from responder.incidents.model import OPEN_LABEL, AlertEntry, Incident, Status
 from responder.incidents.phases import Phase
 from responder.incidents.record import WorkloadRecordSpec
 from responder.incidents.store import IncidentStore
@@ -113,9 +113,12 @@ def test_an_incident_is_kept_whole(tmp_path: Path) -> None:
             kept = await cluster.store.get(KEY.namespace, opened.name)
             assert kept.status == status
             assert kept.spec == opened.spec
-            assert [incident.name for incident in await cluster.store.list_open()] == [opened.name]
+            marked = f"{OPEN_LABEL}=true"
+            found = await cluster.responder.list(paths.incidents(None), label_selector=marked)
+            assert [item["metadata"]["name"] for item in found.items] == [opened.name]
             await cluster.store.unmark(kept)
-            assert await cluster.store.list_open() == []
+            found = await cluster.responder.list(paths.incidents(None), label_selector=marked)
+            assert found.items == []
 
     run_story(story())
 
