@@ -1,0 +1,39 @@
+"""The guards as a checklist, in the order people read it, and which of them a person may overrule. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from responder.rules.facts import Facts
+from responder.rules.guards.cause import caused_by_rollout, inside_window
+from responder.rules.guards.condition import still_true
+from responder.rules.guards.existence import not_paused, target_exists, workload_exists
+from responder.rules.guards.marks import not_frozen, not_protected
+from responder.rules.guards.repetition import not_again
+from responder.rules.guards.target_health import target_was_good
+from responder.verdicts import Result, Verdict
+
+Guard = Callable[[Facts], Verdict]
+
+GUARDS: tuple[Guard, ...] = (
+    workload_exists,
+    target_exists,
+    not_paused,
+    not_protected,
+    still_true,
+    inside_window,
+    caused_by_rollout,
+    target_was_good,
+    not_again,
+    not_frozen,
+)
+
+
+def overridable(verdict: Verdict) -> bool:
+    """Whether a person may overrule this verdict.
+
+    Not whether workload and target exist (but a likely target may be confirmed), not paused, not protected.
+    """
+    if verdict.check == "TargetExists":
+        return verdict.result is Result.UNKNOWN and verdict.reason == "HistoryUncertain"
+    return verdict.check not in ("WorkloadExists", "NotPaused", "NotProtected")

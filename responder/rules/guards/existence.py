@@ -1,0 +1,67 @@
+"""There is a workload, a revision to leave and one to go back to, and the undo would be carried out. Pure."""
+
+from __future__ import annotations
+
+from responder.rules.facts import Facts
+from responder.verdicts import Verdict, failed, passed, unknown
+
+
+def workload_exists(facts: Facts) -> Verdict:
+    """The alert maps to one workload, whose controllers have seen its present template."""
+    check = "WorkloadExists"
+    if facts.file.workload.kind != "Deployment":
+        message = f"The {facts.file.workload} is no Deployment: people are told, it is not rolled back."
+        return failed(check, "KindNotRolledBack", message)
+    if facts.history is None:
+        return failed(check, "WorkloadNotFound", f"There is no {facts.file.workload} in the cluster.")
+    deployment = facts.history.deployment
+    if deployment.terminating:
+        return failed(check, "WorkloadTerminating", f"The {facts.file.workload} is being deleted.")
+    if not deployment.observed or facts.bad is None:
+        return unknown(
+            check,
+            "TemplateNotObserved",
+            f"The {facts.file.workload} was changed a moment ago and its controller has not seen it yet.",
+            generation=deployment.generation,
+        )
+    return passed(check, "WorkloadFound", f"The {facts.file.workload} runs revision {facts.bad.name}.")
+
+
+def target_exists(facts: Facts) -> Verdict:
+    """There is a revision to go back to, and history can tell that it is the one that served before."""
+    check = "TargetExists"
+    if facts.bad is None:
+        return unknown(
+            check, "CurrentRevisionUnknown", "Which revision is the current one can't be told yet."
+        )
+    if facts.target is None:
+        return failed(check, "NoPreviousRevision", "No earlier revision is left that ever served well.")
+    target = facts.target.replicaset
+    name = target.name
+    if target.uid in facts.blamed:
+        text = f"Revision {name} itself was to blame for this incident: it is not brought back."
+        return failed(check, "TargetWasBlamed", text, target=name)
+    if facts.bad.created_at < target.created_at:
+        # Whoever went back to an older revision had a reason, which no metric of ours need show.
+        text = f"Somebody went back from {name} to the older {facts.bad.name}: it is not brought back."
+        return failed(check, "TargetWasBlamed", text, target=name)
+    if not facts.target.certain:
+        return unknown(
+            check,
+            "HistoryUncertain",
+            f"Revision {name} is the likely one to go back to, but nobody saw what served in between.",
+            target=name,
+        )
+    return passed(check, "TargetFound", f"Revision {name} served before {facts.bad.name}.", target=name)
+
+
+def not_paused(facts: Facts) -> Verdict:
+    """The Deployment is not paused: its controller would not carry out the undo."""
+    check = "NotPaused"
+    if facts.history is not None and facts.history.deployment.paused:
+        return failed(
+            check,
+            "Paused",
+            f"The {facts.file.workload} is paused: `kubectl rollout resume` it before it can be rolled back.",
+        )
+    return passed(check, "NotPaused", "The rollout is not paused.")

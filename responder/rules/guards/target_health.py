@@ -1,0 +1,40 @@
+"""The revision to go back to was good. Pure."""
+
+from __future__ import annotations
+
+from responder.rules.conditions import comparisons, holds
+from responder.rules.facts import Facts, values_of
+from responder.rules.guards.wording import clock, what_lacks
+from responder.verdicts import Verdict, failed, passed, unknown
+
+
+def target_was_good(facts: Facts) -> Verdict:
+    """The target was seen to serve healthily, or the metric was good on enough samples just before."""
+    check = "TargetWasGood"
+    began = facts.bad_from
+    if facts.target is None or began is None:
+        return unknown(check, "TargetUnknown", "Which revision served before, and until when, is not known.")
+    name = facts.target.replicaset.name
+    seen = facts.ledger.latest_serving(facts.target.replicaset.uid)
+    if seen is not None and seen.healthy_until is not None:
+        stale = began - seen.healthy_until > facts.file.rollback.clean_gap
+        if not stale:
+            return passed(
+                check,
+                "TargetSeenHealthy",
+                f"Revision {name} was seen healthy until {clock(seen.healthy_until)}.",
+                healthy_until=seen.healthy_until.isoformat(),
+            )
+    condition = facts.rule.condition
+    truth = holds(condition, values_of(condition, facts.before))
+    if truth is None:
+        return unknown(
+            check, "TargetHealthUnknown", f"Prometheus has no value for {name} from before the rollout."
+        )
+    if truth:
+        return failed(check, "TargetWasBad", f"{condition} was already true of {name}.")
+    for leaf in comparisons(condition):
+        lacking = what_lacks(facts.file.metrics[leaf.metric], facts.before[leaf], bad_needed=False)
+        if lacking:
+            return unknown(check, "TargetTooFewSamples", f"Of {name} before the rollout {lacking}.")
+    return passed(check, "TargetWasGood", f"{condition} was false of {name} just before the rollout.")

@@ -1,0 +1,59 @@
+"""How guards say numbers, durations and instants in sentences and evidence. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from responder.rules.conditions import comparisons
+from responder.rules.facts import Facts
+from responder.rules.measurement import Measurement
+from responder.rules.model import Metric
+from responder.rules.quantities import format_duration
+
+
+def what_lacks(metric: Metric, measured: Measurement, *, bad_needed: bool) -> str:
+    """What is missing for the value to mean something, as a clause; empty when nothing is."""
+    samples = measured.samples or 0.0
+    if samples < metric.min_samples:
+        return (
+            f"there were {samples:.0f} samples of {metric.name} in {format_duration(measured.range)},"
+            f" of {metric.min_samples} needed"
+        )
+    if bad_needed and metric.bad_samples is not None:
+        bad = measured.bad_samples or 0.0
+        if bad < metric.min_bad_samples:
+            return f"only {bad:.0f} of them were bad, of {metric.min_bad_samples} needed ({metric.name})"
+    return ""
+
+
+def numbers(facts: Facts) -> dict[str, str | float | None]:
+    """The measured numbers of the leading condition, as evidence."""
+    numbers: dict[str, str | float | None] = {}
+    for leaf in comparisons(facts.rule.condition):
+        measured = facts.measurements.get(leaf)
+        if measured is None:
+            continue
+        numbers[leaf.metric] = measured.value
+        numbers[f"{leaf.metric}_threshold"] = leaf.threshold
+        numbers[f"{leaf.metric}_samples"] = measured.samples
+        numbers[f"{leaf.metric}_range"] = format_duration(measured.range)
+    return numbers
+
+
+def said(facts: Facts) -> str:
+    """The measured values, for a sentence."""
+    parts = []
+    for leaf in comparisons(facts.rule.condition):
+        measured = facts.measurements.get(leaf)
+        value = "unknown" if measured is None or measured.value is None else f"{measured.value:.4g}"
+        parts.append(f"{leaf.metric} is {value}")
+    return ", ".join(parts)
+
+
+def rough(duration: timedelta) -> str:
+    """A duration for a sentence, to the second."""
+    return format_duration(timedelta(seconds=max(0, round(duration.total_seconds()))))
+
+
+def clock(at: datetime) -> str:
+    return at.strftime("%H:%M:%S UTC")
