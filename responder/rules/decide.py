@@ -11,7 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from responder.rules.facts import Facts
-from responder.rules.guards import GUARDS, find_onset, overridable
+from responder.rules.guards.cause import find_onset
+from responder.rules.guards.checklist import GUARDS, overridable
 from responder.rules.model import Action, Mode, OnExpiry, Rule, strongest
 from responder.verdicts import Result, Verdict
 from responder.workloads.views import ReplicaSet

@@ -10,7 +10,8 @@ import pytest
 
 from responder.rules.conditions import comparisons, parse_condition
 from responder.rules.facts import Freeze
-from responder.rules.guards import GUARDS, find_onset, overridable
+from responder.rules.guards.cause import find_onset
+from responder.rules.guards.checklist import GUARDS, overridable
 from responder.rules.measurement import Measurement
 from responder.verdicts import Result, Verdict
 from responder.workloads.ledger import LeftAlone, RollbackDone
