@@ -20,6 +20,8 @@ REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 SERVICE_NAME = "kubernetes.io/service-name"
 FREEZE = "responder.dev/freeze"
+# On a pod template: going back behind this revision is no way out.
+IRREVERSIBLE = "responder.dev/irreversible"
 # A label, because kubectl's undo wipes annotations, and because an annotation would raise the generation.
 FENCE = "responder.dev/fence"
 
@@ -148,6 +150,20 @@ class ReplicaSet(View):
         """The revision number; 0 where it has none, None where it is no number, as kubectl reads it."""
         text = self.annotations.get(REVISION, "0")
         return int(text) if text.lstrip("-").isdigit() else None
+
+    @property
+    def earlier_revisions(self) -> frozenset[int]:
+        """The numbers it had before it was brought back under the present one.
+
+        Source: Kubernetes pkg/controller/deployment/util SetNewReplicaSetAnnotations (comma separated).
+        """
+        numbers = self.annotations.get(REVISION_HISTORY, "").split(",")
+        return frozenset(int(number) for number in numbers if number.isdigit())
+
+    @property
+    def template_annotations(self) -> Mapping[str, str]:
+        """The annotations that its pods get."""
+        return (self.template.get("metadata") or {}).get("annotations") or {}
 
     @property
     def reused(self) -> bool:

@@ -10,6 +10,7 @@ from responder.rules.guards.condition import still_true
 from responder.rules.guards.existence import not_paused, target_exists, workload_exists
 from responder.rules.guards.marks import not_frozen, not_protected
 from responder.rules.guards.repetition import not_again
+from responder.rules.guards.reversible import reversible
 from responder.rules.guards.target_health import target_was_good
 from responder.verdicts import Result, Verdict
 
@@ -26,6 +27,7 @@ GUARDS: tuple[Guard, ...] = (
     target_was_good,
     not_again,
     not_frozen,
+    reversible,
 )
 
 

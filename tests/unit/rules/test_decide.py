@@ -9,6 +9,7 @@ import pytest
 
 from responder.rules.decide import Course, decide
 from responder.rules.facts import Answer, Facts, Freeze, Question
+from responder.rules.guards.checklist import GUARDS
 from responder.rules.model import Mode, OnExpiry
 from responder.verdicts import Result
 from tests.unit.rules.build import (
@@ -87,7 +88,7 @@ def test_course(found: Facts, course: Course, reason: str, page: bool) -> None:
     judgement = decide(found)
     assert (judgement.course, judgement.reason, judgement.page) == (course, reason, page), judgement.message
     assert judgement.by == "responder"
-    assert len(judgement.verdicts) == 10
+    assert len(judgement.verdicts) == len(GUARDS)
 
 
 @pytest.mark.parametrize(

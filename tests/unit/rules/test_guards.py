@@ -14,9 +14,10 @@ from responder.rules.guards.cause import find_onset
 from responder.rules.guards.checklist import GUARDS, overridable
 from responder.rules.measurement import Measurement
 from responder.verdicts import Result, Verdict
+from responder.workloads.history import History
 from responder.workloads.ledger import LeftAlone, RollbackDone
 from responder.workloads.target import Target
-from responder.workloads.views import ReplicaSet
+from responder.workloads.views import IRREVERSIBLE, ReplicaSet
 from tests.unit.rules.build import (
     ERRORS,
     FILE,
@@ -94,6 +95,23 @@ def either(rate: Measurement, p95: Measurement) -> dict[str, Any]:
     found = dict(zip(comparisons(EITHER), (rate, p95), strict=True))
     return {"rules": (rule,), "firing": (rule,), "measurements": found, "before": found}
 
+
+NO_NUMBER: dict[str, Any] = {"annotations": {"deployment.kubernetes.io/revision": "two"}}
+
+
+def released(*later: str, marked: str = "", number: int = 2, earlier: str = "") -> History:
+    """v1, v2 under that number, and what came later, one of them marked irreversible."""
+    numbers = {"v1": 1, "v2": number, **{version: 3 + n for n, version in enumerate(later)}}
+    owned = [replicaset(version, number) for version, number in numbers.items()]
+    for each in owned:
+        if each["metadata"]["name"] == f"app-{marked}":
+            each["spec"]["template"]["metadata"]["annotations"] = {IRREVERSIBLE: "drops a column"}
+    if earlier:
+        owned[1]["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"] = earlier
+    return history("v2", *owned)
+
+
+BAD_3 = released(number=3).by_uid("uid-v2")
 
 CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("WorkloadExists", P, "WorkloadFound", {}),
@@ -192,6 +210,16 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("NotAgain", P, "FirstInCooldown", {"ledger": ledger(left_alone=(left("v1", NOW + MINUTE),))}),
     ("NotFrozen", P, "NotFrozen", {}),
     ("NotFrozen", F, "Frozen", {"freezes": (Freeze("everything", ""),)}),
+    ("Reversible", P, "Reversible", {}),
+    ("Reversible", F, "Irreversible", {"history": released(marked="v2")}),
+    ("Reversible", F, "Irreversible", {"history": released("v3", marked="v2")}),
+    # What the target itself did stays done.
+    ("Reversible", P, "Reversible", {"history": released(marked="v1")}),
+    ("Reversible", U, "RevisionGone", {"history": released(number=3), "bad": BAD_3}),
+    # It was brought back: its old number is missing, and is nobody else's.
+    ("Reversible", P, "Reversible", {"history": released(number=3, earlier="2"), "bad": BAD_3}),
+    ("Reversible", U, "RevisionsUnknown", {"target": None}),
+    ("Reversible", U, "RevisionsUnknown", {"bad": ReplicaSet(replicaset("v2", 2, V2_FROM, **NO_NUMBER))}),
 ]
 
 

@@ -1,0 +1,36 @@
+"""Nothing between the revision to go back to and the current one was marked as not to be undone. Pure.
+
+Whoever releases a migration that the old code can't live with marks the pod template, and with it the
+ReplicaSet, so that the mark is there for as long as history is.
+"""
+
+from __future__ import annotations
+
+from responder.rules.facts import Facts
+from responder.verdicts import Verdict, failed, passed, unknown
+from responder.workloads.views import IRREVERSIBLE
+
+
+def reversible(facts: Facts) -> Verdict:
+    """No revision newer than the target, up to and including the current one, is marked irreversible."""
+    check = "Reversible"
+    if facts.history is None or facts.bad is None or facts.target is None:
+        return unknown(check, "RevisionsUnknown", "Between which revisions to go back is not known.")
+    target, bad = facts.target.replicaset, facts.bad
+    if target.revision is None or bad.revision is None:
+        return unknown(check, "RevisionsUnknown", f"{target.name} or {bad.name} has no revision number.")
+    between = [rs for rs in facts.history.replicasets if (rs.revision or 0) > target.revision]
+    marked = next((rs for rs in between if IRREVERSIBLE in rs.template_annotations), None)
+    if marked is not None:
+        why = marked.template_annotations[IRREVERSIBLE]
+        text = f"Revision {marked.name} is marked {IRREVERSIBLE} ({why or 'no reason given'})"
+        return failed(check, "Irreversible", f"{text}: what it did is not undone by {target.name}.", why=why)
+    held = {rs.revision for rs in facts.history.replicasets}
+    # A number that was held until its ReplicaSet was brought back is no gap.
+    held.update(*(rs.earlier_revisions for rs in facts.history.replicasets))
+    gone = sorted(set(range(target.revision + 1, bad.revision + 1)) - held)
+    if gone:
+        numbers = ", ".join(map(str, gone[:5]))
+        text = f"History holds no revision {numbers} any more, which may have been irreversible"
+        return unknown(check, "RevisionGone", f"{text}.", missing=numbers)
+    return passed(check, "Reversible", f"Nothing since {target.name} is marked irreversible.")
