@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 # More for the command behind a target: make test ARGS="-k rollback", make demo ARGS="--story slow".
 ARGS ?=
-# What `make image` builds; deploy/kustomization.yaml names the same.
+# What `make image` builds; the overlays in deploy/ name the same.
 IMAGE ?= responder:0.1.0
 
 COMPILE := build/lock/bin/uv --quiet pip compile pyproject.toml build/lock/requirements.in --universal \

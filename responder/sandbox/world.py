@@ -52,7 +52,11 @@ ERROR_RATE = "sandbox.responder.dev/error-rate"
 LATENCY_P95 = "sandbox.responder.dev/latency-p95"
 
 _DEPLOY = Path(__file__).parents[2] / "deploy"
-_RIGHTS = ("namespace.yaml", "serviceaccount.yaml", "rbac.yaml")
+_BASE = (
+    *("crds/incidents.yaml", "crds/workloadrecords.yaml", "crds/decisions.yaml"),
+    *("namespace.yaml", "serviceaccount.yaml", "rbac.yaml"),
+)
+_WORKLOAD_RIGHTS = _DEPLOY / "overlays" / "payment-service" / "rolebinding.yaml"
 RESPONDER_ACCOUNT = User(
     f"system:serviceaccount:{HOME}:responder",
     ("system:serviceaccounts", f"system:serviceaccounts:{HOME}", "system:authenticated"),
@@ -245,15 +249,22 @@ def install_responder(cluster: Cluster) -> None:
     """Apply our resource definitions and rights as deploy/ has them."""
     if not _DEPLOY.is_dir():
         raise ResponderError(f"{_DEPLOY} is missing: the sandbox needs a checkout of the project")
-    for path in (*sorted(_DEPLOY.glob("crds/*.yaml")), *(_DEPLOY / name for name in _RIGHTS)):
-        for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+    for name in _BASE:
+        for manifest in yaml.safe_load_all((_DEPLOY / "base" / name).read_text(encoding="utf-8")):
             cluster.apply(manifest)
 
 
+def grant_workloads(cluster: Cluster, namespace: str) -> None:
+    """Give the responder its rights on the workloads of one namespace, as the overlay does."""
+    binding = yaml.safe_load(_WORKLOAD_RIGHTS.read_text(encoding="utf-8"))
+    cluster.apply({**binding, "metadata": {**binding["metadata"], "namespace": namespace}})
+
+
 def _furnish(cluster: Cluster, plan: Plan) -> None:
-    """The workload and its Service."""
+    """The workload and its Service, in a namespace that the responder may act in."""
     workload = plan.file.workload
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": workload.namespace}})
+    grant_workloads(cluster, workload.namespace)
     manifest = deployment(
         workload.name,
         namespace=workload.namespace,

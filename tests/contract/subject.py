@@ -216,7 +216,7 @@ async def _delete(api: Kubernetes, path: str) -> None:
 async def _define(api: Kubernetes, clock: Clock) -> list[str]:
     """Apply our definitions where they are missing and wait until they are established; names of those."""
     applied = []
-    for file in sorted((CHECKOUT / "deploy" / "crds").glob("*.yaml")):
+    for file in sorted((CHECKOUT / "deploy" / "base" / "crds").glob("*.yaml")):
         definition = yaml.safe_load(file.read_text(encoding="utf-8"))
         try:
             await api.create(paths.custom_resource_definitions(), definition)

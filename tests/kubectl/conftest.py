@@ -44,7 +44,7 @@ async def cluster() -> AsyncIterator[Cluster]:
     tokens = Tokens({ADMIN_TOKEN: ADMIN, LIMITED_TOKEN: User("limited")})
     async with Cluster.start(clock=SystemClock(), tokens=tokens) as cluster:
         cluster.store.create("namespaces", {"metadata": {"name": NAMESPACE}}, manager="tests")
-        for path in sorted((CHECKOUT / "deploy" / "crds").glob("*.yaml")):
+        for path in sorted((CHECKOUT / "deploy" / "base" / "crds").glob("*.yaml")):
             cluster.apply(yaml.safe_load(path.read_text(encoding="utf-8")))
         yield cluster
 

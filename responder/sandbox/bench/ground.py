@@ -26,7 +26,7 @@ KUBECONFIG_VARIABLE = "RESPONDER_BENCH_KUBECONFIG"
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _NAMESPACES = "/api/v1/namespaces"
-_CRDS = Path(__file__).parents[3] / "deploy" / "crds"
+_CRDS = Path(__file__).parents[3] / "deploy" / "base" / "crds"
 
 
 @dataclass(slots=True)

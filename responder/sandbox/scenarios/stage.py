@@ -43,6 +43,7 @@ from responder.sandbox.world import (
     RESPONDER_TOKEN,
     SIGNING_SECRET,
     WEBHOOK_TOKEN,
+    grant_workloads,
     install_responder,
 )
 from responder.tasks import alongside
@@ -115,6 +116,7 @@ async def _start(
     install_responder(cluster)
     for workload in scenario.workloads:
         furnish(cluster, workload)
+        grant_workloads(cluster, workload.namespace)
     directory = PodDirectory(cluster.store)
     stack.callback(directory.close)
     metrics = PodMetrics(directory, seed=scenario.seed)

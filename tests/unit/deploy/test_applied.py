@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-import yaml
 from pydantic import BaseModel
 
-from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes, connect, paths
+from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes, NotFound, connect, paths
 from responder.incidents.decision import Choice, render_decision
 from responder.incidents.model import OPEN_LABEL, AlertEntry, Incident, Status
 from responder.incidents.phases import Phase
@@ -26,22 +25,23 @@ from responder.sandbox.api.store import Store
 from responder.sandbox.virtual_time import LoopClock
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import Serving
-from tests.shared import CHECKOUT, run_story
+from tests.shared import run_story
+from tests.unit.deploy.rendering import OVERLAY, render
 from tests.unit.deploy.test_crds import plain
 
-DEPLOY = CHECKOUT / "deploy"
 KEY = WorkloadKey("payments", "Deployment", "payment-service")
 AT = datetime(2026, 1, 1, 12, 30, 15, 250000, tzinfo=UTC)
 COLLECTIONS = {
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "Namespace": "/api/v1/namespaces",
-    "ServiceAccount": "/api/v1/namespaces/responder/serviceaccounts",
-    "Service": "/api/v1/namespaces/responder/services",
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "Service": "/api/v1/namespaces/{}/services",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/responder/roles",
-    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/responder/rolebindings",
-    "Deployment": "/apis/apps/v1/namespaces/responder/deployments",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
 }
 SECRETS = "/api/v1/namespaces/payments/secrets"
 
@@ -75,11 +75,11 @@ async def deployed(folder: Path) -> AsyncIterator[Cluster]:
 
 
 async def apply_everything(admin: Kubernetes) -> None:
-    kustomization = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())
-    for name in kustomization["resources"]:
-        for obj in yaml.safe_load_all((DEPLOY / name).read_text()):
-            await admin.create(COLLECTIONS[obj["kind"]], obj)
+    """The overlay, as kustomize renders it; the namespace of its workload is there already."""
     await admin.create(COLLECTIONS["Namespace"], {"metadata": {"name": KEY.namespace}})
+    for obj in render(OVERLAY):
+        collection = COLLECTIONS[obj["kind"]].format(obj["metadata"].get("namespace"))
+        await admin.create(collection, obj)
 
 
 def full(annotation: Any) -> Any:
@@ -186,6 +186,7 @@ def test_the_service_account_reads_what_it_judges_by(tmp_path: Path) -> None:
                 *(paths.incidents, paths.workloadrecords, paths.decisions),
             ):
                 await cluster.responder.list(collection(KEY.namespace))
+            for collection in (paths.incidents, paths.workloadrecords, paths.decisions):
                 await cluster.responder.list(collection(None))
             await cluster.responder.get(paths.namespace(KEY.namespace))
 
@@ -217,6 +218,7 @@ def test_the_service_account_holds_its_own_lease_and_no_other(tmp_path: Path) ->
 
 def test_the_service_account_may_do_no_more(tmp_path: Path) -> None:
     own = paths.deployment("responder", "responder")
+    workload = paths.deployment(KEY.namespace, KEY.name)
 
     async def story() -> None:
         async with deployed(tmp_path) as cluster:
@@ -225,14 +227,17 @@ def test_the_service_account_may_do_no_more(tmp_path: Path) -> None:
                 lambda: api.list(SECRETS),
                 lambda: api.list(COLLECTIONS["Namespace"]),
                 lambda: api.create(paths.deployments(KEY.namespace), {"metadata": {"name": "x"}}),
-                lambda: api.merge_patch(f"{own}/scale", {"spec": {"replicas": 0}}),
-                lambda: api.delete(own),
+                lambda: api.merge_patch(f"{workload}/scale", {"spec": {"replicas": 0}}),
+                lambda: api.delete(workload),
+                lambda: api.get(own),
+                lambda: api.merge_patch(own, {"metadata": {"labels": {"x": "y"}}}),
                 lambda: api.delete(paths.named(paths.pods(KEY.namespace), "x")),
                 lambda: api.delete(paths.incident(KEY.namespace, "x")),
                 lambda: api.merge_patch(paths.decision(KEY.namespace, "x"), {"spec": {"choice": "leave"}}),
             ):
                 with pytest.raises(Forbidden):
                     await attempt()
-            assert await api.merge_patch(own, {"metadata": {"labels": {"x": "y"}}}, dry_run=True)
+            with pytest.raises(NotFound):
+                await api.merge_patch(workload, {"metadata": {"labels": {"x": "y"}}})
 
     run_story(story())

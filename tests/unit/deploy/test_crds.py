@@ -17,7 +17,7 @@ from responder.incidents.decision import Decision
 from responder.incidents.model import MAX_ALERTS, MAX_TIMELINE, Incident
 from responder.incidents.record import WorkloadRecord
 
-CRDS = Path(__file__).parents[3] / "deploy" / "crds"
+CRDS = Path(__file__).parents[3] / "deploy" / "base" / "crds"
 MODELS: dict[str, type[BaseModel]] = {
     "incidents": Incident,
     "workloadrecords": WorkloadRecord,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-import yaml
-
 from tests.shared import CHECKOUT
 from tests.tidy.tree import pyproject
+from tests.unit.deploy.rendering import container, load, pod_spec
 
 RECIPE = (CHECKOUT / "Containerfile").read_text(encoding="utf-8")
 VERSION = pyproject()["project"]["version"]
@@ -52,18 +51,13 @@ def test_it_names_no_address() -> None:
 
 
 def test_it_runs_as_the_user_of_the_manifest() -> None:
-    (deployment,) = yaml.safe_load_all((CHECKOUT / "deploy" / "deployment.yaml").read_text(encoding="utf-8"))
-    context = deployment["spec"]["template"]["spec"]["securityContext"]
+    context = pod_spec()["securityContext"]
     assert f"\nUSER {context['runAsUser']}:{context['runAsGroup']}\n" in RECIPE
 
 
 def test_all_name_the_same_image() -> None:
-    (container,) = yaml.safe_load((CHECKOUT / "deploy" / "deployment.yaml").read_text(encoding="utf-8"))[
-        "spec"
-    ]["template"]["spec"]["containers"]
-    kustomization = yaml.safe_load((CHECKOUT / "deploy" / "kustomization.yaml").read_text(encoding="utf-8"))
     built = re.search(r"^IMAGE \?= (.+)$", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert built
-    (image,) = kustomization["images"]
-    assert container["image"] == built[1] == f"responder:{VERSION}"
+    assert container()["image"] == built[1] == f"responder:{VERSION}"
+    (image,) = load("overlays/payment-service/kustomization.yaml")[0]["images"]
     assert image == {"name": "responder", "newName": "responder", "newTag": VERSION}

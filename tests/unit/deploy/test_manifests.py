@@ -1,96 +1,82 @@
-"""The manifests fit together: what is named exists, variables are settings, rights are the least."""
+"""The manifests fit together: what is named exists, variables are settings, the pod is restricted."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import pytest
 import yaml
 
+from responder.rules.load import load_rules
 from responder.settings import Settings, variable_of
+from tests.shared import CHECKOUT
+from tests.unit.deploy.rendering import BASE, DEPLOY, OVERLAY, container, find, load, pod_spec, render
 
-CHECKOUT = Path(__file__).parents[3]
-DEPLOY = CHECKOUT / "deploy"
-
-API_VERSIONS = {
-    "Namespace": "v1",
-    "ServiceAccount": "v1",
-    "Service": "v1",
-    "Secret": "v1",
-    "Deployment": "apps/v1",
-    "Role": "rbac.authorization.k8s.io/v1",
-    "RoleBinding": "rbac.authorization.k8s.io/v1",
-    "ClusterRole": "rbac.authorization.k8s.io/v1",
-    "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
-    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
-    "Ingress": "networking.k8s.io/v1",
-}
 CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
+RULES = CHECKOUT / "rules"
 # Taken in by hand, or by Slack.
 BY_HAND = {"secret.example.yaml", "ingress.example.yaml", "slack-app.yaml"}
 
 
-def load(name: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((DEPLOY / name).read_text()))
+def test_every_file_is_taken_in_by_its_kustomization() -> None:
+    taken = set(BY_HAND)
+    for kustomization in DEPLOY.rglob("kustomization.yaml"):
+        folder = kustomization.parent
+        taken.add(str(kustomization.relative_to(DEPLOY)))
+        for name in yaml.safe_load(kustomization.read_text(encoding="utf-8"))["resources"]:
+            path = (folder / name).resolve()
+            assert path.exists(), f"{kustomization}: {name}"
+            if path.is_file():
+                taken.add(str(path.relative_to(DEPLOY)))
+    assert {str(path.relative_to(DEPLOY)) for path in DEPLOY.rglob("*.yaml")} == taken
 
 
-def applied() -> list[dict[str, Any]]:
-    """Every object of the kustomization."""
-    (kustomization,) = load("kustomization.yaml")
-    return [obj for name in kustomization["resources"] for obj in load(name)]
-
-
-def the(kind: str, name: str = "responder") -> dict[str, Any]:
-    (found,) = [o for o in applied() if (o["kind"], o["metadata"]["name"]) == (kind, name)]
-    return found
-
-
-def pod_spec() -> dict[str, Any]:
-    return dict(the("Deployment")["spec"]["template"]["spec"])
-
-
-def container() -> dict[str, Any]:
-    (only,) = pod_spec()["containers"]
-    return dict(only)
-
-
-def test_the_kustomization_takes_in_every_file() -> None:
-    (kustomization,) = load("kustomization.yaml")
-    files = {str(path.relative_to(DEPLOY)) for path in DEPLOY.rglob("*.yaml")}
-    others = {name for name in files if name.endswith("kustomization.yaml")}
-    assert set(kustomization["resources"]) == files - others - BY_HAND
-
-
-def test_objects_are_well_formed() -> None:
-    identities = [(obj["kind"], obj["metadata"]["name"]) for obj in applied()]
+def test_objects_are_alone_by_their_names_and_stand_in_their_namespaces() -> None:
+    objects = render(OVERLAY)
+    identities = [(obj["kind"], obj["metadata"]["name"]) for obj in objects]
     assert len(identities) == len(set(identities))
-    for obj in [*applied(), *load("secret.example.yaml"), *load("ingress.example.yaml")]:
-        assert obj["apiVersion"] == API_VERSIONS[obj["kind"]]
-        assert obj["metadata"].get("namespace") == (None if obj["kind"] in CLUSTER_WIDE else "responder")
+    for obj in [*objects, *load("secret.example.yaml"), *load("ingress.example.yaml")]:
+        expected = None if obj["kind"] in CLUSTER_WIDE else "responder"
+        if obj["metadata"]["name"] == "responder-workloads" and expected is not None:
+            expected = "payments"
+        assert obj["metadata"].get("namespace") == expected, obj["metadata"]["name"]
 
 
-@pytest.mark.parametrize("name", ["responder", "responder-workloads"])
-def test_the_bindings_name_what_exists(name: str) -> None:
-    binding = the("ClusterRoleBinding", name)
-    assert the(binding["roleRef"]["kind"], binding["roleRef"]["name"])
-    (subject,) = binding["subjects"]
-    assert the(subject["kind"], subject["name"])["metadata"]["namespace"] == subject["namespace"]
+def test_the_overlay_leaves_the_base_as_it_is() -> None:
+    def identities(objects: list[dict[str, object]]) -> set[tuple[object, object]]:
+        return {(obj["kind"], obj["metadata"]["name"]) for obj in objects}  # type: ignore[index]
+
+    assert identities(render(BASE)) < identities(render(OVERLAY))
+
+
+def test_the_rule_files_are_those_of_the_checkout_in_full() -> None:
+    rules = find("ConfigMap", "responder-rules")["data"]
+    assert rules == {path.name: path.read_text(encoding="utf-8") for path in RULES.glob("*.y*ml")}
+    namespaces = {file.workload.namespace for file in load_rules(RULES).files}
+    bound = [obj for obj in render(OVERLAY) if obj["metadata"].get("namespace") not in (None, "responder")]
+    assert {obj["metadata"]["namespace"] for obj in bound} == namespaces
 
 
 def test_the_pod_refers_to_what_exists() -> None:
     pod = pod_spec()
-    assert the("ServiceAccount", pod["serviceAccountName"])
+    assert find("ServiceAccount", pod["serviceAccountName"])
     assert {mount["name"] for mount in container()["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
-    assert [volume["configMap"]["name"] for volume in pod["volumes"]] == ["responder-rules"]
+    # By the names with their hashes, so that a change of either is rolled out.
+    rules, settings = find("ConfigMap", "responder-rules"), find("ConfigMap", "responder-settings")
+    assert [volume["configMap"]["name"] for volume in pod["volumes"]] == [rules["metadata"]["name"]]
+    assert container()["envFrom"] == [{"configMapRef": {"name": settings["metadata"]["name"]}}]
+
+
+def variables() -> dict[str, str | None]:
+    """Every variable of the container, with its value where that is no secret and not the pod's."""
+    own = {entry["name"]: entry.get("value") for entry in container()["env"]}
+    shared = find("ConfigMap", "responder-settings")["data"]
+    assert not own.keys() & shared.keys()
+    return {**own, **shared}
 
 
 def test_variables_are_settings() -> None:
     known = {variable_of(field) for field in Settings.model_fields} | {"POD_NAMESPACE"}
-    values = {entry["name"]: entry.get("value") for entry in container()["env"]}
-    assert set(values) <= known
+    assert variables().keys() <= known
     (mount,) = container()["volumeMounts"]
-    assert values["RESPONDER_RULES"] == mount["mountPath"]
+    assert variables()["RESPONDER_RULES"] == mount["mountPath"]
 
 
 def test_every_secret_of_the_example_is_used_and_only_the_token_must_be_there() -> None:
@@ -109,10 +95,9 @@ def test_every_secret_of_the_example_is_used_and_only_the_token_must_be_there() 
 
 
 def test_every_needed_setting_is_there() -> None:
-    values = {entry["name"] for entry in container()["env"]}
     for field, info in Settings.model_fields.items():
         variable = variable_of(field)
-        assert not info.is_required() or {variable, f"{variable}_FILE"} & values, variable
+        assert not info.is_required() or {variable, f"{variable}_FILE"} & variables().keys(), variable
 
 
 def test_the_example_holds_no_secret() -> None:
@@ -121,7 +106,7 @@ def test_the_example_holds_no_secret() -> None:
 
 
 def test_service_and_probes_reach_the_port() -> None:
-    service, deployment = the("Service"), the("Deployment")
+    service, deployment = find("Service"), find("Deployment")
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
     assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
@@ -145,7 +130,7 @@ def test_slack_reaches_one_path_and_no_other() -> None:
     (manifest,) = load("slack-app.yaml")
     service = path["backend"]["service"]
     assert (path["path"], path["pathType"]) == ("/slack/interactions", "Exact")
-    assert the("Service", service["name"])["spec"]["ports"][0]["name"] == service["port"]["name"]
+    assert find("Service", service["name"])["spec"]["ports"][0]["name"] == service["port"]["name"]
     assert manifest["settings"]["interactivity"] == {
         "is_enabled": True,
         "request_url": f"https://{rule['host']}{path['path']}",
@@ -155,7 +140,7 @@ def test_slack_reaches_one_path_and_no_other() -> None:
 
 
 def test_alertmanager_posts_to_the_service() -> None:
-    service = the("Service")
+    service = find("Service")
     host = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
     (port,) = service["spec"]["ports"]
     config = yaml.safe_load((CHECKOUT / "alertmanager" / "alertmanager.yml").read_text())
@@ -165,7 +150,7 @@ def test_alertmanager_posts_to_the_service() -> None:
 
 
 def test_only_one_process_at_a_time() -> None:
-    spec = the("Deployment")["spec"]
+    spec = find("Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
@@ -178,65 +163,5 @@ def test_security_context_meets_the_restricted_standard() -> None:
     assert inner["allowPrivilegeEscalation"] is False
     assert inner["readOnlyRootFilesystem"] is True
     assert inner["capabilities"] == {"drop": ["ALL"]}
-    enforced = the("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    enforced = find("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
     assert enforced == "restricted"
-
-
-def grants(role: str) -> set[tuple[str, str, str]]:
-    """Everything a role allows, one (verb, group, resource) each."""
-    return {
-        (verb, group, resource)
-        for rule in the("ClusterRole", role)["rules"]
-        for verb in rule["verbs"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-    }
-
-
-READS = {"get", "list", "watch"}
-
-
-def test_the_responder_writes_little_and_reads_no_secrets() -> None:
-    assert {grant for grant in grants("responder") if grant[0] not in READS} == {
-        ("create", "responder.dev", "incidents"),
-        ("patch", "responder.dev", "incidents"),
-        ("patch", "responder.dev", "incidents/status"),
-        ("create", "responder.dev", "workloadrecords"),
-        ("patch", "responder.dev", "workloadrecords"),
-        ("create", "responder.dev", "decisions"),
-    }
-    assert {(group, resource) for verb, group, resource in grants("responder") if verb in READS} == {
-        ("", "namespaces"),
-        ("responder.dev", "incidents"),
-        ("responder.dev", "incidents/status"),
-        ("responder.dev", "workloadrecords"),
-        ("responder.dev", "decisions"),
-    }
-
-
-def test_rights_on_workloads_stand_by_themselves_so_that_they_can_be_given_by_namespace() -> None:
-    workloads = grants("responder-workloads")
-    assert {grant for grant in workloads if grant[0] not in READS} == {("patch", "apps", "deployments")}
-    assert {(group, resource) for verb, group, resource in workloads if verb in READS} == {
-        ("apps", "deployments"),
-        ("apps", "replicasets"),
-        ("", "pods"),
-        ("", "services"),
-        ("discovery.k8s.io", "endpointslices"),
-    }
-    (component,) = load("per-namespace/kustomization.yaml")
-    (patch,) = component["patches"]
-    removed = yaml.safe_load(patch["patch"])
-    assert removed.pop("$patch") == "delete"
-    binding = the(removed["kind"], removed["metadata"]["name"])
-    assert binding["roleRef"]["name"] == "responder-workloads"
-
-
-@pytest.mark.parametrize("role", ["responder", "responder-workloads", "responder-decider"])
-def test_no_role_has_wildcards(role: str) -> None:
-    assert not any("*" in grant for grant in grants(role))
-
-
-def test_a_decider_writes_answers_alone() -> None:
-    writes = {grant for grant in grants("responder-decider") if grant[0] not in READS}
-    assert writes == {("create", "responder.dev", "decisions")}

@@ -36,6 +36,10 @@ def test_the_table_has_every_setting_without_a_flag_and_its_default() -> None:
     expected = {}
     for field in fields - {name for name in fields if name.endswith("_file")}:
         info = Settings.model_fields[field]
+        if info.default_factory is not None:
+            # Told in words, as it is another one each time.
+            assert told.pop(variable_of(field))
+            continue
         default = (
             format_duration(info.default) if hasattr(info.default, "seconds") else str(info.default or "")
         )
@@ -44,7 +48,7 @@ def test_the_table_has_every_setting_without_a_flag_and_its_default() -> None:
 
 
 def test_every_file_that_is_named_exists() -> None:
-    named = set(re.findall(r"\]\(([\w./-]+)\)|(?<=-f )(deploy/[\w./]+)", section()))
+    named = set(re.findall(r"\]\(([\w./-]+)\)|(?<=-[fk] )(deploy/[\w./-]+)", section()))
     paths = {path for pair in named for path in pair if path}
     assert len(paths) > 6
     assert [path for path in paths if not (CHECKOUT / path).exists()] == []
