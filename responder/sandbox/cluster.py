@@ -23,6 +23,7 @@ from responder.sandbox.api.store import Store
 from responder.sandbox.controllers.conditions import is_complete
 from responder.sandbox.controllers.fields import annotations_of, labels_of, status_of
 from responder.sandbox.controllers.runner import Controllers
+from responder.sandbox.gate import Gate
 
 DEPLOYMENTS = "deployments.apps"
 _MANAGER = "kubectl"
@@ -47,6 +48,10 @@ class Cluster:
     def faults(self) -> Faults:
         """Switches for what shall go wrong between clients and the API server."""
         return self._server.faults
+
+    def put_gate(self, gate: Gate | None) -> None:
+        """Let every request to the API server pass through the gate."""
+        self._server.gate = gate
 
     async def play(self, plan: FaultPlan) -> None:
         """Put a plan's fault rules in force and let befall the API server what the plan says, in its time."""

@@ -38,6 +38,7 @@ from responder.sandbox.api.subresources import Subresources
 from responder.sandbox.api.tables import tabulation
 from responder.sandbox.api.target import Target, parse_target
 from responder.sandbox.api.verbs import Verbs
+from responder.sandbox.gate import Gate, gate_middleware
 
 ADMIN_TOKEN = "admin"
 _NOT_FOUND_TEXT = "404 page not found\n"
@@ -55,6 +56,7 @@ class ApiServer:
         self.tokens = tokens or Tokens({ADMIN_TOKEN: ADMIN})
         self.log = RequestLog()
         self.faults = Faults()
+        self.gate: Gate | None = None
         self._authorizer = Authorizer(store)
         self._verbs = Verbs(store)
         self._subresources = Subresources(store, self._verbs, self.tokens)
@@ -68,7 +70,8 @@ class ApiServer:
 
     def app(self) -> web.Application:
         """Return a web application that serves this API."""
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        middlewares = [gate_middleware(lambda: self.gate)]
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=middlewares)
         app.router.add_route("*", "/{path:.*}", self._serve)
         app.on_shutdown.append(self._end_streams)
         return app

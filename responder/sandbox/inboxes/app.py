@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from responder.sandbox.gate import Gate, gate_middleware
 from responder.sandbox.inboxes.page import render_page
 from responder.sandbox.inboxes.pagerduty import PagerDutyInbox
 from responder.sandbox.inboxes.slack import SlackInbox
@@ -20,11 +21,15 @@ VISITOR = SlackUser("U0VISITOR", "visitor")
 
 @dataclass(slots=True)
 class Inboxes:
-    """The two inboxes, and the hands that click; hands are None until the app's address is known."""
+    """The two inboxes, and the hands that click; hands are None until the app's address is known.
+
+    Every request passes through the gate, if there is one.
+    """
 
     slack: SlackInbox
     pagerduty: PagerDutyInbox
     hands: SlackHands | None = None
+    gate: Gate | None = None
 
 
 def inboxes_app(inboxes: Inboxes) -> web.Application:
@@ -46,7 +51,7 @@ def inboxes_app(inboxes: Inboxes) -> web.Application:
             raise web.HTTPBadGateway(text=f"Slack would show an error: the answer was {result.status}.")
         raise web.HTTPSeeOther("/")
 
-    app = web.Application()
+    app = web.Application(middlewares=[gate_middleware(lambda: inboxes.gate)])
     app.add_routes([web.get("/", show), web.post("/click", click)])
     app.add_routes(slack_routes(inboxes.slack))
     app.add_routes(inboxes.pagerduty.routes())
