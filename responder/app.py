@@ -180,7 +180,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
 async def _connect(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Clients:
     """Make every client; the stack closes them."""
     session = await stack.enter_async_context(aiohttp.ClientSession())
-    kubernetes = await connect(settings.kubeconfig, settings.context, clock=clock)
+    kubernetes = await connect(settings.kubeconfig, settings.context, clock=clock, identity=settings.identity)
     stack.push_async_callback(kubernetes.close)
     slack = None
     if settings.slack_bot_token is not None:

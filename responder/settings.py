@@ -110,8 +110,8 @@ def _own_identity() -> str:
 
 
 def _check_identity(value: str) -> str:
-    if not 0 < len(value) <= 253:
-        raise ValueError("must have 1 to 253 characters")
+    if not re.fullmatch(r"[\w.-]{1,253}", value, re.ASCII):
+        raise ValueError("must be 1 to 253 letters, digits, '.', '-' and '_'")
     return value
 
 

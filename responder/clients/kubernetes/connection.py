@@ -36,12 +36,12 @@ class NoCluster(Permanent):
 
 
 async def connect(
-    kubeconfig: Path | None, context: str | None = None, *, clock: Clock | None = None
+    kubeconfig: Path | None, context: str | None = None, *, clock: Clock | None = None, identity: str = ""
 ) -> Kubernetes:
     """Make the client for the cluster of a kubeconfig, or for the one this process runs in for None.
 
     `kubeconfig` may be several paths joined by ':', as in KUBECONFIG. Sends nothing yet, but a kubeconfig's
-    credential plugin may run. Raises NoCluster.
+    credential plugin may run. `identity` is shown to the API server's audit log. Raises NoCluster.
     """
     # Imported only now, as `responder --help` need not wait for it.
     client, _ = load_library()
@@ -54,7 +54,7 @@ async def connect(
         _load_service_account(configuration)
     _explain_renewal(configuration)
     api = client.ApiClient(configuration)
-    api.user_agent = f"responder/{program_version()}"
+    api.user_agent = f"responder/{program_version()} {identity}".rstrip()
     return Kubernetes(api, clock or SystemClock())
 
 

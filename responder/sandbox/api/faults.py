@@ -64,7 +64,8 @@ Effect = Refuse | Delay | Late | DropBefore | DropAfter | Hang
 class FaultRule:
     """An effect on requests of method ("*": any) whose path and query match a pattern.
 
-    It strikes count times (None: always), from begins_at until before ends_at (None: from, to any time).
+    It strikes count times (None: always), from begins_at until before ends_at (None: from, to any time), and
+    only clients whose User-Agent the pattern client is found in.
     """
 
     method: str
@@ -73,13 +74,16 @@ class FaultRule:
     count: int | None = None
     begins_at: datetime | None = None
     ends_at: datetime | None = None
+    client: str = ""
 
-    def matches(self, method: str, target: str, at: datetime | None = None) -> bool:
+    def matches(self, method: str, target: str, at: datetime | None = None, client: str = "") -> bool:
         """Tell whether the rule is about a request that came at that time; target is path with query.
 
         A rule with a time is about no request whose time is not told.
         """
         if self.method not in ("*", method) or re.search(self.path, target) is None:
+            return False
+        if re.search(self.client, client) is None:
             return False
         if at is None:
             return self.begins_at is None and self.ends_at is None
@@ -119,10 +123,10 @@ class Faults:
         """Drop all rules."""
         self._rules.clear()
 
-    def take(self, method: str, target: str, at: datetime | None = None) -> Effect | None:
+    def take(self, method: str, target: str, at: datetime | None = None, client: str = "") -> Effect | None:
         """Return the effect that hits this request and count it, None when it goes through."""
         for index, (rule, left) in enumerate(self._rules):
-            if not rule.matches(method, target, at):
+            if not rule.matches(method, target, at, client):
                 continue
             if left is not None:
                 self._rules[index] = (rule, left - 1)
