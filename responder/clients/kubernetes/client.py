@@ -6,7 +6,7 @@ What the objects mean is for the callers, from `incidents` upwards.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import structlog
@@ -14,12 +14,10 @@ import structlog
 from responder.clients.kubernetes import watching
 from responder.clients.kubernetes.errors import ApiError, Expired
 from responder.clients.kubernetes.model import Object, ObjectList, Observation, WatchEvent
+from responder.clients.kubernetes.session import Session
 from responder.clients.kubernetes.transport import Request, Transport, lost_answer, refusal
 from responder.clock import Clock
 from responder.term import Term
-
-if TYPE_CHECKING:
-    from kubernetes_asyncio.client import ApiClient
 
 log = structlog.get_logger(__name__)
 
@@ -37,13 +35,13 @@ class Kubernetes:
     after 429, which says that they were not carried out; when their answer is lost they raise OutcomeUnknown.
     """
 
-    def __init__(self, api: ApiClient, clock: Clock, term: Term | None = None) -> None:
-        self._transport = Transport(api, clock, term)
+    def __init__(self, session: Session, clock: Clock, term: Term | None = None) -> None:
+        self._transport = Transport(session, clock, term)
         self._clock = clock
 
     def during(self, term: Term) -> Kubernetes:
         """The same API, where nothing is written beyond the term: every write then raises TermOver."""
-        return Kubernetes(self._transport.api, self._clock, term)
+        return Kubernetes(self._transport.session, self._clock, term)
 
     async def get(self, path: str) -> Object:
         """Fetch one object. Raises NotFound."""

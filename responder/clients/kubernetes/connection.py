@@ -20,6 +20,7 @@ from responder.clients.http import describe
 from responder.clients.kubernetes.client import Kubernetes
 from responder.clients.kubernetes.errors import Unauthorized
 from responder.clients.kubernetes.library import load_library
+from responder.clients.kubernetes.session import Session
 from responder.clock import Clock, SystemClock
 from responder.errors import Permanent
 
@@ -53,9 +54,8 @@ async def connect(
     else:
         _load_service_account(configuration)
     _explain_renewal(configuration)
-    api = client.ApiClient(configuration)
-    api.user_agent = f"responder/{program_version()} {identity}".rstrip()
-    return Kubernetes(api, clock or SystemClock())
+    session = Session(configuration, f"responder/{program_version()} {identity}".rstrip())
+    return Kubernetes(session, clock or SystemClock())
 
 
 async def _load_kubeconfig(configuration: Configuration, kubeconfig: Path, context: str | None) -> None:

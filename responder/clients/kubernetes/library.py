@@ -1,7 +1,7 @@
 """The few parts of kubernetes-asyncio that are used, without the thousand generated ones.
 
 Its packages import every model and every API group of Kubernetes: 60 MB and over a second of processor time,
-for what is spoken here in plain dicts. Called by connection.py only, and only when it connects.
+for what is spoken here in plain dicts. Called by connection.py and session.py, and only to connect.
 """
 
 from __future__ import annotations
@@ -42,4 +42,6 @@ def _import_parts() -> None:
             setattr(sys.modules[parent], name, package)
     client: Any = sys.modules[f"{_NAME}.client"]
     client.Configuration = import_module(f"{_NAME}.client.configuration").Configuration
-    client.ApiClient = import_module(f"{_NAME}.client.api_client").ApiClient
+    client.rest = import_module(f"{_NAME}.client.rest")
+    # The config package names it, for what is not called here; to import it takes longer than all the rest.
+    client.ApiClient = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -22,12 +22,9 @@ from responder.clients.kubernetes.errors import (
     parse_error,
 )
 from responder.clients.kubernetes.model import Object
+from responder.clients.kubernetes.session import Session
 from responder.clock import Clock
 from responder.term import Term
-
-if TYPE_CHECKING:
-    # For the type only: library.py imports the little of it that is needed.
-    from kubernetes_asyncio.client import ApiClient
 
 log = structlog.get_logger(__name__)
 
@@ -59,17 +56,17 @@ class Request:
 
 
 class Transport:
-    """Sends requests through the library's session, which has the address, the TLS set-up and the token."""
+    """Sends requests through a session, which has the address, the TLS set-up and the token."""
 
-    def __init__(self, api: ApiClient, clock: Clock, term: Term | None = None) -> None:
-        self.api = api
+    def __init__(self, session: Session, clock: Clock, term: Term | None = None) -> None:
+        self.session = session
         self._clock = clock
         self._term = term
         self._connected = True
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.api.close()
+        await self.session.close()
 
     async def send(self, request: Request) -> Object:
         """Send, again where that does no harm, and return the answer's object. Raises ApiError."""
@@ -121,16 +118,12 @@ class Transport:
         Raises Unavailable when nothing was sent, and what lost_answer makes of a broken connection.
         """
         try:
-            # Without preloading the library neither decodes the body nor raises for a status: both are ours.
-            response: aiohttp.ClientResponse = await self.api.call_api(
-                request.path,
+            response = await self.session.request(
                 request.method,
-                query_params=list(request.query),
-                header_params={"Accept": JSON, "Content-Type": request.content_type},
-                body=request.body,
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _request_timeout=timeout,
+                request.path + (f"?{urlencode(request.query)}" if request.query else ""),
+                headers={"Accept": JSON, "Content-Type": request.content_type},
+                data=None if request.body is None else json.dumps(request.body),
+                timeout=timeout,
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self._connected = False

@@ -21,7 +21,7 @@ async def main():
 
 asyncio.run(main())
 loaded = [name for name in sys.modules if name.startswith("kubernetes_asyncio.")]
-assert "kubernetes_asyncio.client.api_client" in loaded
+assert "kubernetes_asyncio.client.rest" in loaded
 print([name for name in loaded if ".client.models." in name or ".client.api." in name])
 """
 
