@@ -129,7 +129,8 @@ class _AlertBody(BaseModel):
     annotations: dict[str, str] = {}
     startsAt: _Instant  # noqa: N815 - Alertmanager's spelling, here and below
     generatorURL: str = ""  # noqa: N815
-    fingerprint: str = Field(min_length=1)
+    # Alertmanager's have 16 characters.
+    fingerprint: str = Field(min_length=1, max_length=64)
 
 
 class _WebhookAlertBody(_AlertBody):

@@ -44,11 +44,14 @@ _MOST_BLAMED = 32
 
 
 def noted(status: Status, at: datetime, event: str, message: str) -> Status:
-    """The status with one more line in the timeline; of too many, the oldest after the first go."""
+    """The status with one more line in the timeline; of too many, the oldest after the first go, counted."""
     lines = [*status.timeline, TimelineEntry(at=at, event=event, message=message)]
-    if len(lines) > MAX_TIMELINE:
+    beyond = max(0, len(lines) - MAX_TIMELINE)
+    if beyond:
         lines = [lines[0], *lines[-(MAX_TIMELINE - 1) :]]
-    return status.model_copy(update={"timeline": tuple(lines)})
+    gone = status.dropped.timeline_lines + beyond
+    dropped = status.dropped.model_copy(update={"timeline_lines": gone})
+    return status.model_copy(update={"timeline": tuple(lines), "dropped": dropped})
 
 
 def judged(incident: Incident, judgement: Judgement, file: RuleFile, now: datetime) -> Status:
@@ -86,6 +89,8 @@ def judged(incident: Incident, judgement: Judgement, file: RuleFile, now: dateti
             "times": times,
         }
     )
+    if judgement.course is Course.RECOVERED:
+        status = with_condition(status, "Recovered", "True", status.reason, status.message, now)
     if phase is Phase.CLOSED:
         status = closed(status, now)
     if judgement.reason == before:

@@ -20,9 +20,13 @@ from responder.workloads.ledger import Record, RevisionRef
 API_VERSION = "responder.dev/v1alpha1"
 # Marks incidents that are not closed, so that closed ones are never loaded.
 OPEN_LABEL = "responder.dev/open"
+# The UTC date on which a finished one closed: by it the server tells those that are kept from those to go.
+CLOSED_ON_LABEL = "responder.dev/closed-on"
 WORKLOAD_LABEL = "responder.dev/workload"
 
 MAX_ALERTS = 64
+# Alerts beyond those are only named; what is beyond this many is only counted by the metric.
+MAX_OVERFLOW = 1000
 MAX_TIMELINE = 64
 
 
@@ -46,6 +50,8 @@ class AlertEntry(Record):
     ends_at: datetime | None = None
     vanished_at: datetime | None = None
     generator_url: str = ""
+    # How many labels and annotations were left out or shortened, see bounds.py.
+    dropped: int = 0
 
     @property
     def firing(self) -> bool:
@@ -180,6 +186,16 @@ class Notifications(Record):
     pagerduty: PagerDutyState | None = None
 
 
+class Dropped(Record):
+    """How much had no room in the incident: nothing goes without being counted."""
+
+    timeline_lines: int = 0
+    verdicts: int = 0
+    alerts: int = 0
+    # Also annotations, and those that were only shortened.
+    labels: int = 0
+
+
 class Status(Record):
     """Everything the driver knows of an incident."""
 
@@ -205,6 +221,7 @@ class Status(Record):
     times: Times = Times()
     conditions: tuple[Condition, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()
+    dropped: Dropped = Dropped()
     notifications: Notifications = Notifications()
 
 
@@ -215,6 +232,8 @@ class IncidentSpec(Record):
     sequence: int
     received_at: datetime
     alerts: dict[str, AlertEntry] = Field(default_factory=dict)
+    # The alerts that found no room, by fingerprint: their alertname.
+    overflow: dict[str, str] = Field(default_factory=dict)
 
 
 class Metadata(Record):

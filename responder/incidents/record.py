@@ -8,12 +8,15 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from responder.alerts.model import Alert
+from responder.incidents.bounds import json_size
 from responder.incidents.model import AlertEntry, Metadata, Unreadable, WorkloadRef
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import Ledger, Record
 
 # Without an Alertmanager to ask, nobody says which are gone for good; a record has to fit into etcd.
 MAX_HELD = 500
+# What they all may take as JSON; sane ones take a third of it.
+MAX_HELD_BYTES = 384 * 1024
 
 
 class Held(Record):
@@ -47,6 +50,15 @@ class WorkloadRecordSpec(Ledger):
     workload: WorkloadRef
     next_sequence: int = 1
     held: dict[str, Held] = Field(default_factory=dict)
+    # How many instances had no room any more and were forgotten.
+    held_dropped: int = 0
+
+    def holding(self, more: dict[str, Held]) -> WorkloadRecordSpec:
+        """With these instances held as well, as far as there is room for all."""
+        every = {**self.held, **more}
+        kept = bounded(every)
+        forgotten = self.held_dropped + len(every) - len(kept)
+        return self.model_copy(update={"held": kept, "held_dropped": forgotten})
 
 
 class WorkloadRecord(Record):
@@ -103,6 +115,12 @@ def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[st
 
 
 def bounded(held: dict[str, Held]) -> dict[str, Held]:
-    """At most so many instances: those that ended or vanished go first, then those seen least lately."""
-    kept = sorted(held, key=lambda key: (held[key].firing, held[key].last_seen_at))[-MAX_HELD:]
+    """At most so many instances and bytes: those that ended or vanished go first, then the least lately seen."""
+    ranked = sorted(held, key=lambda key: (held[key].firing, held[key].last_seen_at))[-MAX_HELD:]
+    size, kept = 0, []
+    for key in reversed(ranked):
+        size += json_size({key: held[key].model_dump(mode="json", by_alias=True)})
+        if size > MAX_HELD_BYTES:
+            break
+        kept.append(key)
     return {key: held[key] for key in sorted(kept)}

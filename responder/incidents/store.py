@@ -6,15 +6,19 @@ Every write is idempotent or carries the resourceVersion it was judged on. Calle
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
 from responder.clients.kubernetes import AlreadyExists, Conflict, Kubernetes, NotFound, Object, paths
 from responder.errors import Temporary
+from responder.incidents.bounds import cut, fit_alert, fit_status
 from responder.incidents.decision import Decision, decision_name, parse_decision
 from responder.incidents.model import (
     API_VERSION,
+    CLOSED_ON_LABEL,
+    MAX_OVERFLOW,
     OPEN_LABEL,
     WORKLOAD_LABEL,
     AlertEntry,
@@ -24,7 +28,7 @@ from responder.incidents.model import (
     WorkloadRef,
     parse_incident,
 )
-from responder.incidents.phases import check_transition
+from responder.incidents.phases import Phase, check_transition
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, parse_record
 from responder.workloads.key import WorkloadKey
 
@@ -34,11 +38,40 @@ log = structlog.get_logger(__name__)
 _ATTEMPTS = 12
 
 
-class IncidentStore:
-    """Reads and writes Incidents, WorkloadRecords and Decisions. Raises the Kubernetes client's errors."""
+# The longest name of an alert that is only named.
+_MOST_NAME = 64
 
-    def __init__(self, kubernetes: Kubernetes) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One object in the API, this one and no later one of its name."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A Decision in the API, and the incident it answers."""
+
+    decision: Stored
+    created_at: datetime
+    incident: str
+    incident_uid: str
+
+
+class IncidentStore:
+    """Reads and writes Incidents, WorkloadRecords and Decisions. Raises the Kubernetes client's errors.
+
+    `count_dropped` is told what had no room in an object: of what kind, and how many.
+    """
+
+    def __init__(
+        self, kubernetes: Kubernetes, count_dropped: Callable[[str, int], None] | None = None
+    ) -> None:
         self._kubernetes = kubernetes
+        self._count_dropped = count_dropped
 
     async def get(self, namespace: str, name: str) -> Incident:
         """The incident as it is now. Raises NotFound."""
@@ -60,7 +93,7 @@ class IncidentStore:
                 "workload": {"kind": key.kind, "name": key.name},
                 "sequence": sequence,
                 "receivedAt": received_at.isoformat(),
-                "alerts": _dump_alerts(alerts),
+                "alerts": self._dump_alerts(alerts),
             },
         }
         return parse_incident(await self._kubernetes.create(paths.incidents(key.namespace), body))
@@ -74,7 +107,7 @@ class IncidentStore:
         That an alert vanished is: whoever writes of it has just seen it, or says that it is gone.
         """
         path = paths.incident(key.namespace, key.incident_name(sequence))
-        dumped = {key: {"vanishedAt": None, **entry} for key, entry in _dump_alerts(alerts).items()}
+        dumped = {key: {"vanishedAt": None, **entry} for key, entry in self._dump_alerts(alerts).items()}
         try:
             answer = await self._kubernetes.merge_patch(path, {"spec": {"alerts": dumped}})
         except NotFound as error:
@@ -83,14 +116,28 @@ class IncidentStore:
             return None
         return parse_incident(answer)
 
+    async def note_overflow(self, incident: Incident, alerts: Mapping[str, str]) -> None:
+        """Name the alerts (fingerprint to alertname) that found no room in the incident, each once."""
+        new = {key: cut(name, _MOST_NAME) for key, name in alerts.items() if key not in incident.spec.overflow}
+        room = MAX_OVERFLOW - len(incident.spec.overflow)
+        fitting = dict(list(new.items())[: max(0, room)])
+        if fitting:
+            await self._kubernetes.merge_patch(_path(incident), {"spec": {"overflow": fitting}})
+        self._count("alert", len(new))
+
     async def record(self, incident: Incident, status: Status) -> Incident:
         """Write the status judged on exactly this incident. Raises Conflict if it has changed since."""
         check_transition(incident.phase, status.phase)
+        status = fit_status(incident, status)
         body = {
             "metadata": {"resourceVersion": incident.metadata.resource_version},
             "status": status.model_dump(mode="json", by_alias=True, exclude={"notifications"}),
         }
-        return parse_incident(await self._kubernetes.merge_patch(paths.status(_path(incident)), body))
+        recorded = parse_incident(await self._kubernetes.merge_patch(paths.status(_path(incident)), body))
+        before = incident.status.dropped
+        self._count("timeline_line", status.dropped.timeline_lines - before.timeline_lines)
+        self._count("verdict", status.dropped.verdicts - before.verdicts)
+        return recorded
 
     async def record_fact(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:
         """Write what has happened, whatever changed meanwhile: a fact does not depend on what was read."""
@@ -107,8 +154,44 @@ class IncidentStore:
         await self._kubernetes.merge_patch(paths.status(_path(incident)), body)
 
     async def unmark(self, incident: Incident) -> None:
-        """Take the mark of an open incident away: nothing is left to do for it."""
-        await self._kubernetes.merge_patch(_path(incident), {"metadata": {"labels": {OPEN_LABEL: None}}})
+        """Take the mark of an open incident away, as nothing is left to do for it, and say when it closed."""
+        closed_at = incident.status.times.closed_at or incident.metadata.creation_timestamp
+        labels = {OPEN_LABEL: None, CLOSED_ON_LABEL: closed_at.astimezone(UTC).date().isoformat()}
+        await self._kubernetes.merge_patch(_path(incident), {"metadata": {"labels": labels}})
+
+    async def list_closed_before(self, day: date, today: date, most: int) -> list[Stored]:
+        """At most so many finished incidents, of all namespaces, that closed before that day.
+
+        The server leaves out those that closed since, however many there are: no label can be compared with
+        "less than", so every later day is named.
+        """
+        kept = [(day + timedelta(days=n)).isoformat() for n in range((today - day).days + 2)]
+        selector = f"{CLOSED_ON_LABEL},{CLOSED_ON_LABEL} notin ({','.join(kept)}),!{OPEN_LABEL}"
+        listed = await self._kubernetes.list(paths.incidents(None), label_selector=selector)
+        return [_stored(item) for item in listed.items[:most] if _closed_before(item, day)]
+
+    async def delete_incident(self, incident: Stored) -> None:
+        """Delete it. Raises NotFound when it is gone, Conflict when another one has its name."""
+        await self._kubernetes.delete(paths.incident(incident.namespace, incident.name), uid=incident.uid)
+
+    async def list_answers(self) -> list[Answer]:
+        """Every Decision, of all namespaces, also those that can't be read as one."""
+        listed = await self._kubernetes.list(paths.decisions(None))
+        return [_answer(item) for item in listed.items]
+
+    async def has_incident(self, answer: Answer) -> bool:
+        """Whether the incident that was answered is there, and is not being deleted."""
+        try:
+            found = await self._kubernetes.get(paths.incident(answer.decision.namespace, answer.incident))
+        except (NotFound, paths.InvalidName):
+            return False
+        metadata = found["metadata"]
+        return metadata["uid"] == answer.incident_uid and "deletionTimestamp" not in metadata
+
+    async def delete_answer(self, answer: Answer) -> None:
+        """Delete the Decision. Raises NotFound when it is gone, Conflict when another one has its name."""
+        decision = answer.decision
+        await self._kubernetes.delete(paths.decision(decision.namespace, decision.name), uid=decision.uid)
 
     async def create_decision(self, obj: Object) -> Decision:
         """Store an answer. Raises AlreadyExists when the question was answered before."""
@@ -162,10 +245,25 @@ class IncidentStore:
             if spec == record.spec:
                 return record
             try:
-                return parse_record(await self._kubernetes.merge_patch(*_record_patch(record, spec)))
+                written = parse_record(await self._kubernetes.merge_patch(*_record_patch(record, spec)))
             except Conflict:
                 continue
+            self._count("held", spec.held_dropped - record.spec.held_dropped)
+            return written
         raise Temporary(f"The record of {key} changed {_ATTEMPTS} times while it was written.")
+
+    def _dump_alerts(self, alerts: Mapping[str, AlertEntry]) -> dict[str, Object]:
+        """Alerts for a merge patch: an absent end is left out, not null, so that it removes nothing."""
+        fitted = {fingerprint: fit_alert(entry) for fingerprint, entry in alerts.items()}
+        self._count("label", sum(each.dropped - alerts[key].dropped for key, each in fitted.items()))
+        return {
+            fingerprint: entry.model_dump(mode="json", by_alias=True, exclude_none=True)
+            for fingerprint, entry in fitted.items()
+        }
+
+    def _count(self, what: str, number: int) -> None:
+        if self._count_dropped is not None and number > 0:
+            self._count_dropped(what, number)
 
 
 def _record_patch(record: WorkloadRecord, spec: WorkloadRecordSpec) -> tuple[str, Object]:
@@ -180,9 +278,21 @@ def _path(incident: Incident) -> str:
     return paths.incident(incident.metadata.namespace, incident.name)
 
 
-def _dump_alerts(alerts: Mapping[str, AlertEntry]) -> dict[str, Object]:
-    """Alerts for a merge patch: an absent end is left out rather than null, so that it removes nothing."""
-    return {
-        fingerprint: entry.model_dump(mode="json", by_alias=True, exclude_none=True)
-        for fingerprint, entry in alerts.items()
-    }
+def _stored(obj: Object) -> Stored:
+    metadata = obj["metadata"]
+    return Stored(str(metadata["namespace"]), str(metadata["name"]), str(metadata["uid"]))
+
+
+def _closed_before(obj: Object, day: date) -> bool:
+    """By the mark, which a person may have written: what is no date, or is not closed, stays."""
+    try:
+        closed_on = date.fromisoformat(obj["metadata"]["labels"][CLOSED_ON_LABEL])
+    except ValueError:
+        return False
+    return closed_on < day and (obj.get("status") or {}).get("phase") == Phase.CLOSED
+
+
+def _answer(obj: Object) -> Answer:
+    spec = obj.get("spec") or {}
+    created_at = datetime.fromisoformat(str(obj["metadata"]["creationTimestamp"]))
+    return Answer(_stored(obj), created_at, str(spec.get("incident")), str(spec.get("incidentUid")))

@@ -13,7 +13,7 @@ from responder.clock import Clock
 from responder.errors import Temporary
 from responder.incidents.model import AlertEntry, Incident, Status
 from responder.incidents.phases import Phase
-from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, bounded, hold
+from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, hold
 from responder.incidents.store import IncidentStore
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import KnownBad, LeftAlone, RollbackDone
@@ -30,7 +30,7 @@ async def close(store: IncidentStore, clock: Clock, incident: Incident, status: 
     held = hold(incident.spec.alerts, incident.name, now)
 
     def keep(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
-        return spec.model_copy(update={"held": bounded({**spec.held, **held})})
+        return spec.holding(held)
 
     await store.update_record(incident.key, keep)
     return await store.record(incident, status)

@@ -13,6 +13,10 @@ from pydantic.alias_generators import to_camel
 from responder.workloads.history import History
 from responder.workloads.views import ReplicaSet
 
+# A record holds well over a hundred references, and has to fit into etcd.
+MAX_IMAGES = 8
+MAX_IMAGE = 256
+MAX_CHANGE_CAUSE = 256
 # Pods that are all away for no longer than this are no end of a revision that nothing has replaced.
 _BLIP = timedelta(minutes=1)
 
@@ -35,14 +39,18 @@ class RevisionRef(Record):
 
 
 def parse_revision(replicaset: ReplicaSet) -> RevisionRef:
-    """The reference to a ReplicaSet's revision."""
+    """The reference to a ReplicaSet's revision; of very many or very long images, only so much is kept."""
+    images = replicaset.images[:MAX_IMAGES]
+    if more := len(replicaset.images) - len(images):
+        images = (*images[:-1], f"and {more + 1} more")
+    cause = replicaset.change_cause
     return RevisionRef(
         uid=replicaset.uid,
         replica_set=replicaset.name,
         hash=replicaset.hash,
         revision=replicaset.revision,
-        images=replicaset.images,
-        change_cause=replicaset.change_cause,
+        images=tuple(image[:MAX_IMAGE] for image in images),
+        change_cause=None if cause is None else cause[:MAX_CHANGE_CAUSE],
     )
 
 

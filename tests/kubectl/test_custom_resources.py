@@ -32,10 +32,11 @@ async def test_an_incident_lives(cluster: Cluster, kubectl: Kubectl) -> None:
     met = await kubectl.ok("wait", "incident/web-1", "--for=jsonpath={.status.phase}=Open", "--timeout=5s")
     assert met == "incident.responder.dev/web-1 condition met\n"
     head, row = (await kubectl.run("get", "incidents")).cells
-    assert head == ["NAME", "WORKLOAD", "PHASE", "OUTCOME", "REASON", "AGE"]
-    assert row[:3] == ["web-1", "web", "Open"]
+    assert head == ["NAME", "PHASE", "OUTCOME", "REASON", "WORKLOAD", "AGE"]
+    assert row[:3] == ["web-1", "Open", "web"]  # no outcome and no reason yet
     wide = (await kubectl.run("get", "incidents", "--output=wide")).cells
-    assert wide[0][5:7] == ["RULE", "MESSAGE"]
+    assert wide[0][5:] == ["FROM", "TO", "RULE", "AGE"]
+    assert wide[1][3] == "errors"
     described = await kubectl.ok("describe", "incident", "web-1")
     assert re.search(r"^Status:\n  Message:\s+seen\n  Phase:\s+Open\n", described, re.MULTILINE)
     await kubectl.ok("label", "incident", "web-1", "team=shop")
@@ -51,6 +52,9 @@ async def test_a_schema_is_enforced(kubectl: Kubectl) -> None:
     refused = await kubectl.run("apply", "--filename=-", stdin=wrong)
     assert (refused.exit_code, refused.stderr.splitlines()[0]) == (1, 'The Incident "web-1" is invalid: ')
     assert "spec.sequence in body should be greater than or equal to 0" in refused.stderr
+    wrong["spec"] |= {"sequence": 1, "receivedAt": "yesterday"}
+    refused = await kubectl.run("apply", "--filename=-", stdin=wrong)
+    assert 'spec.receivedAt in body must be of type date-time: "yesterday"' in refused.stderr
     unknown = incident()
     unknown["spec"]["colour"] = "red"
     refused = await kubectl.run("apply", "--filename=-", stdin=unknown)

@@ -13,7 +13,14 @@ import jsonschema
 
 from responder.sandbox.api.objects import Object, copied, name_of, seconds_text
 from responder.sandbox.api.resources import Resource
-from responder.sandbox.api.schema import Schema, apply_schema_defaults, prune, schema_causes, to_json_schema
+from responder.sandbox.api.schema import (
+    FORMATS,
+    Schema,
+    apply_schema_defaults,
+    prune,
+    schema_causes,
+    to_json_schema,
+)
 from responder.sandbox.api.status import Cause, invalid_value, required_value
 from responder.sandbox.api.validation import metadata_causes
 
@@ -39,7 +46,7 @@ class CustomKind:
             "type": "object",
             "x-kubernetes-preserve-unknown-fields": True,
         }
-        self._validator = jsonschema.Draft4Validator(to_json_schema(self.schema))
+        self._validator = jsonschema.Draft4Validator(to_json_schema(self.schema), format_checker=FORMATS)
 
     def prune(self, obj: Object) -> list[str]:
         """Remove unknown fields in place and return their paths, sorted as the real server warns of them."""

@@ -13,9 +13,21 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from responder.incidents.bounds import (
+    MAX_ENTRIES,
+    MAX_EVIDENCE,
+    MAX_EVIDENCE_VALUE,
+    MAX_LINE,
+    MAX_MESSAGE,
+    MAX_URL,
+    MAX_VALUE,
+    MAX_VERDICTS,
+)
 from responder.incidents.decision import Decision
-from responder.incidents.model import MAX_ALERTS, MAX_TIMELINE, Incident
-from responder.incidents.record import WorkloadRecord
+from responder.incidents.model import MAX_ALERTS, MAX_OVERFLOW, MAX_TIMELINE, Incident
+from responder.incidents.record import MAX_HELD, WorkloadRecord
+from responder.workloads.ledger import MAX_CHANGE_CAUSE, MAX_IMAGE, MAX_IMAGES
+from responder.workloads.observe import MAX_SERVINGS
 
 CRDS = Path(__file__).parents[3] / "deploy" / "base" / "crds"
 MODELS: dict[str, type[BaseModel]] = {
@@ -135,11 +147,41 @@ def test_an_incident_holds_as_many_alerts_as_the_program_says() -> None:
     # The API server's refusal is what tells the program that one is full, whoever filled it.
     at = {place.path: place.schema for place in places("incidents")}
     assert at[".spec.alerts"]["maxProperties"] == MAX_ALERTS
+    assert at[".spec.overflow"]["maxProperties"] == MAX_OVERFLOW
 
 
-def test_bounds_lie_above_what_the_program_writes() -> None:
-    at = {place.path: place.schema for place in places("incidents")}
-    assert at[".status.timeline"]["maxItems"] >= 2 * MAX_TIMELINE
+# What the program writes at most; the schema leaves room beside it for a later version.
+WRITTEN = {
+    ("incidents", ".spec.alerts[*].labels"): MAX_ENTRIES,
+    ("incidents", ".spec.alerts[*].annotations"): MAX_ENTRIES,
+    ("incidents", ".spec.alerts[*].labels[*]"): MAX_VALUE,
+    ("incidents", ".spec.alerts[*].annotations[*]"): MAX_VALUE,
+    ("incidents", ".spec.alerts[*].generatorUrl"): MAX_URL,
+    ("incidents", ".status.message"): MAX_MESSAGE,
+    ("incidents", ".status.page.message"): MAX_MESSAGE,
+    ("incidents", ".status.conditions[].message"): MAX_MESSAGE,
+    ("incidents", ".status.timeline"): MAX_TIMELINE,
+    ("incidents", ".status.timeline[].message"): MAX_LINE,
+    ("incidents", ".status.verdicts"): MAX_VERDICTS,
+    ("incidents", ".status.verdicts[].message"): MAX_LINE,
+    ("incidents", ".status.verdicts[].evidence"): MAX_EVIDENCE,
+    ("incidents", ".status.verdicts[].evidence[*]"): MAX_EVIDENCE_VALUE,
+    ("incidents", ".status.bad.images"): MAX_IMAGES,
+    ("incidents", ".status.bad.images[]"): MAX_IMAGE,
+    ("incidents", ".status.bad.changeCause"): MAX_CHANGE_CAUSE,
+    ("workloadrecords", ".spec.held"): MAX_HELD,
+    ("workloadrecords", ".spec.held[*].labels[*]"): MAX_VALUE,
+    ("workloadrecords", ".spec.servings"): MAX_SERVINGS,
+    ("workloadrecords", ".spec.servings[].revision.images"): MAX_IMAGES,
+    ("workloadrecords", ".spec.servings[].revision.changeCause"): MAX_CHANGE_CAUSE,
+}
+
+
+@pytest.mark.parametrize(("plural", "path"), WRITTEN)
+def test_bounds_lie_above_what_the_program_writes(plural: str, path: str) -> None:
+    (schema,) = [place.schema for place in places(plural) if place.path == path]
+    (bound,) = [schema[key] for key in ("maxItems", "maxLength", "maxProperties") if key in schema]
+    assert bound >= 2 * WRITTEN[plural, path]
 
 
 @pytest.mark.parametrize("plural", MODELS)
@@ -164,7 +206,7 @@ def test_only_incidents_have_a_status(plural: str) -> None:
 def test_printed_columns_exist_in_the_schema(plural: str) -> None:
     known = {place.path for place in places(plural)} | {".metadata.creationTimestamp"}
     columns = version(plural)["additionalPrinterColumns"]
-    assert {column["jsonPath"] for column in columns} <= known
+    assert {column["jsonPath"].replace("[-1]", "[]") for column in columns} <= known
     assert columns[-1] == {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 

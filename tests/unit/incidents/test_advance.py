@@ -162,7 +162,9 @@ def test_the_end_has_an_outcome_a_time_and_no_question(found: Facts, outcome: Ou
     status = judge(found, judge(facts((SLOW,))), MINUTE)
     assert (status.phase, status.outcome, status.ask) == (Phase.CLOSED, outcome, None)
     assert status.times.closed_at == NOW + MINUTE
-    assert [(c.type, c.status) for c in status.conditions] == [("Closed", "True")]
+    recovered = [("Recovered", "True")] if status.times.recovered_at else []
+    assert [(c.type, c.status) for c in status.conditions] == [*recovered, ("Closed", "True")]
+    assert bool(recovered) is not found.expired
 
 
 def test_a_decision_to_roll_back_asks_nothing_and_has_a_time() -> None:
