@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
+from responder.incidents.advance import ANSWER_TOO_LATE
 from responder.incidents.model import Incident
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Action
@@ -56,8 +57,34 @@ def digest(message: SlackMessage | PagerDutyEvent) -> str:
             said = [message.action, message.dedup_key, message.payload]
         case _:
             assert_never(message)
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return hash_text(json.dumps(said, sort_keys=True, separators=(",", ":")))
+
+
+def hash_text(text: str) -> str:
+    """A short name for a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def gist(incident: Incident, page_trouble: str | None) -> str:
+    """A short name for what a person would take for news in the Slack message: not the numbers in it."""
+    status = incident.status
+    verdicts = sorted((each.check, each.result, each.reason) for each in status.verdicts)
+    attempt = status.rollback and (status.rollback.attempt, status.rollback.state, status.rollback.by)
+    news = [
+        *(status.phase, status.outcome, status.reason, status.rule, status.followed_by, verdicts, attempt),
+        status.ask and (status.ask.digest, status.ask.expires_at.isoformat()),
+        status.page and status.page.reason,
+        sorted((fingerprint, alert.firing) for fingerprint, alert in incident.spec.alerts.items()),
+        [name for name, at in status.times if at is not None],
+        len(late_answers(incident)),
+        page_trouble is not None,
+    ]
+    return hash_text(json.dumps(news, separators=(",", ":")))
+
+
+def late_answers(incident: Incident) -> list[str]:
+    """The answers that people gave and that came too late, as the timeline has them."""
+    return [line.message for line in incident.status.timeline if line.event == ANSWER_TOO_LATE]
 
 
 def awaits_answer(incident: Incident) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from responder.actions.messages import FAILURES, SlackMessage, awaits_answer, headline
+from responder.actions.messages import FAILURES, SlackMessage, awaits_answer, headline, late_answers
 from responder.actions.messages_blocks import (
     Block,
     button,
@@ -80,6 +80,7 @@ def _sections(incident: Incident, file: RuleFile | None, page_trouble: str | Non
         ("Revisions", list(_revision_lines(incident))),
         ("Checks that did not pass", list(_verdict_lines(incident))),
         ("Decision", list(_ask_lines(incident))),
+        ("Too late", [f"• {escape(line)}" for line in late_answers(incident)[-5:]]),
         ("Page", list(_page_lines(incident, page_trouble))),
         ("Steps", list(_step_lines(incident))),
     )

@@ -1,46 +1,66 @@
 """Tells Slack and PagerDuty what an incident has become: compares with what was told, sends the difference.
 
-Called by whoever drives an incident, after every change and again at `retry_at`. It raises nothing on
-account of Slack or PagerDuty: a rollback never waits for a message.
+This is the outbox, derived instead of stored: the incident says what is to be said and what was told, so that
+nothing is lost, sent twice or out of order, whoever leads. Called by whoever drives an incident, after every
+change and again at `retry_at`. It raises nothing on account of Slack or PagerDuty: no rollback waits for it.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 import structlog
 
-from responder.actions.messages import PagerDutyEvent, SlackMessage, digest
-from responder.actions.messages_pagerduty import render_pagerduty, wants_page
+from responder.actions.attempts import wish
+from responder.actions.messages import PagerDutyEvent, awaits_answer, digest, gist
+from responder.actions.messages_pagerduty import render_change, render_pagerduty, wants_page
 from responder.actions.messages_slack import render_slack
+from responder.actions.pace import Pace
+from responder.actions.post import post, update
+from responder.actions.progress import Progress, Step
+from responder.clients.kubernetes import NotFound
 from responder.clients.pagerduty import PagerDuty
-from responder.clients.slack import Slack, SlackRefused
+from responder.clients.slack import Slack
 from responder.clock import Clock
-from responder.errors import Permanent, ResponderError, Temporary
-from responder.incidents.model import Incident, Notifications, PagerDutyState, SlackState
+from responder.errors import ResponderError
+from responder.incidents.model import Condition, Incident, Status
+from responder.incidents.notifications import Notifications, PagerDutyState, SlackState
 from responder.incidents.phases import Phase
 from responder.rules.model import Channel, RuleFile
 
 log = structlog.get_logger(__name__)
 
-FIRST_RETRY = timedelta(seconds=1)
-LAST_RETRY = timedelta(minutes=5)
-# How far Slack's clock may lie behind the API server's when looking for a message of ours.
-_CLOCK_SKEW = timedelta(minutes=5)
+# New numbers alone are no news: they are written so often at most.
+REWRITE_EVERY = timedelta(minutes=3)
+# Who can't be asked on Slack for so long is told so by a page.
+SLACK_GONE_AFTER = timedelta(minutes=5)
+# Messages of a closed incident are tried for so long; then the incident, the log and a metric say so.
+LAST_WORDS = timedelta(hours=1)
+# Slack takes about one new message a second in a channel. Source: https://docs.slack.dev/apis/web-api/rate-limits
+_POST_EVERY = timedelta(seconds=1.1)
+# Closed incidents of which another call may still come.
+_MOST_CONCLUDED = 1000
 
-Result = Literal["sent", "failed"]
-Step = Literal["slack", "pagerduty", "record"]
+Result = Literal["sent", "failed", "given_up"]
+
+_CHANNELS: dict[Step, Channel] = {
+    "slack": Channel.SLACK,
+    "pagerduty": Channel.PAGERDUTY,
+    "change": Channel.PAGERDUTY,
+}
 
 
 class NotificationStore(Protocol):
     """Where it is written down what was told."""
 
-    async def record_notifications(self, incident: Incident, notifications: Notifications) -> object:
-        """Write status.notifications and nothing else. May raise ResponderError."""
+    async def record_told(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:
+        """Write the notifications and conditions that `change` makes of the newest status, nothing else.
+
+        Returns what stands there now. May raise ResponderError.
+        """
         ...
 
 
@@ -52,30 +72,10 @@ class Told:
     retry_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """The last attempt at a step: it failed, with that content, and the next one is due then."""
-
-    digest: str
-    count: int
-    due_at: datetime
-    error: ResponderError
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What this process knows of one incident's messages; ahead of the record when a write failed."""
-
-    told: Notifications
-    recorded: Notifications
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    failures: dict[Step, _Failure] = field(default_factory=dict)
-
-
 class Notifier:
     """Keeps people up to date, in order per incident, pages first. Remembers open incidents only.
 
-    One a term of leadership: it takes itself for the only one that speaks.
+    One a term of leadership: it takes itself for the only one that speaks, and finds out where it was not.
     """
 
     def __init__(
@@ -94,7 +94,9 @@ class Notifier:
         self._clock = clock
         self._default_channel = default_channel
         self._count = count
-        self._incidents: dict[str, _Progress] = {}
+        self._incidents: dict[str, Progress] = {}
+        self._concluded: dict[str, None] = {}
+        self._paces = {Channel.SLACK: Pace(_POST_EVERY), Channel.PAGERDUTY: Pace(timedelta())}
         if slack is None:
             log.warning("slack_absent", message="No Slack token is set: nothing is told on Slack.")
         if pagerduty is None:
@@ -103,31 +105,41 @@ class Notifier:
     async def notify(self, incident: Incident, file: RuleFile | None) -> Told:
         """Bring Slack and PagerDuty to what the incident says, recording each success at once.
 
-        What goes wrong outside is logged, counted and due again 1 s to 5 min later, at `retry_at`.
+        What goes wrong outside is logged, counted and due again 1 s to 5 min later, at `retry_at`. An hour
+        after the incident closed it is given up: condition Told is False then, and otherwise True.
         """
         uid = incident.metadata.uid
-        known = incident.status.notifications
-        progress = self._incidents.setdefault(uid, _Progress(known, known))
+        if uid in self._concluded:
+            return Told(incident.status.notifications, None)
+        progress = self._incidents.setdefault(uid, Progress(incident))
         async with progress.lock:
-            await self._record(incident, progress)
-            trouble = await self._page(incident, file, progress)
-            await self._tell(incident, file, progress, trouble)
-            retry_at = min((failure.due_at for failure in progress.failures.values()), default=None)
-        if incident.phase is Phase.CLOSED and retry_at is None:
-            self._incidents.pop(uid, None)
-        return Told(progress.told, retry_at)
+            progress.waits.clear()
+            progress.learn(incident)
+            await self._record(progress)
+            if progress.conclusion is None and not progress.concluded:
+                trouble = await self._page(progress, file)
+                await self._tell_of_change(progress)
+                await self._record(progress)
+                await self._tell(progress, file, trouble)
+                page_at = _slack_gone_at(progress)
+                if page_at is not None and page_at > self._clock.now():
+                    progress.waits.append(page_at)
+                await self._record(progress)
+                await self._conclude(progress)
+        if progress.concluded:
+            self._forget(uid)
+        return Told(progress.told, min(progress.waits, default=None))
 
-    async def _page(self, incident: Incident, file: RuleFile | None, progress: _Progress) -> str | None:
+    async def _page(self, progress: Progress, file: RuleFile | None) -> str | None:
         """Tell PagerDuty what is new and return why nobody could be paged who should have been."""
-        pagerduty = self._pagerduty
+        pagerduty, gone = self._pagerduty, self._slack_trouble(progress)
         if pagerduty is None:
-            return "PagerDuty is not set up." if wants_page(incident) else None
-        status = incident.status.model_copy(update={"notifications": progress.told})
-        event = render_pagerduty(incident.model_copy(update={"status": status}), file)
-        said = "" if event is None else digest(event)
-        state = progress.told.pagerduty
+            return "PagerDuty is not set up." if wants_page(progress.incident) else None
+        status = progress.incident.status.model_copy(update={"notifications": progress.told})
+        event = render_pagerduty(progress.incident.model_copy(update={"status": status}), file, gone)
+        said, state = "" if event is None else digest(event), progress.told.pagerduty
         if event is None or (state is not None and state.digest == said):
-            progress.failures.pop("pagerduty", None)
+            progress.forget_failure("pagerduty")
             return None
 
         async def send() -> None:
@@ -135,91 +147,147 @@ class Notifier:
             new = PagerDutyState(action=event.action, digest=said)
             progress.told = progress.told.model_copy(update={"pagerduty": new})
 
-        if await self._attempt(incident, progress, "pagerduty", said, send):
-            await self._record(incident, progress)
+        if await self._attempt(progress, "pagerduty", said, send) or event.action != "trigger":
             return None
-        return str(progress.failures["pagerduty"].error) if event.action == "trigger" else None
+        failure = progress.failures.get("pagerduty")
+        return "PagerDuty asks to wait." if failure is None else failure.error
 
-    async def _tell(
-        self, incident: Incident, file: RuleFile | None, progress: _Progress, trouble: str | None
-    ) -> None:
-        """Bring the Slack message up to date."""
-        slack = self._slack
+    def _slack_trouble(self, progress: Progress) -> str | None:
+        """Why people can't be asked on Slack, once that has been so for long; None while they can."""
+        page_at = _slack_gone_at(progress)
+        gone = page_at is not None and self._clock.now() >= page_at
+        return progress.failures["slack"].error if gone else None
+
+    async def _tell_of_change(self, progress: Progress) -> None:
+        """Show the rollback among PagerDuty's recent changes. After a lost answer it may show twice."""
+        pagerduty, change = self._pagerduty, render_change(progress.incident)
+        rollback = progress.incident.status.rollback
+        if pagerduty is None or change is None or rollback is None:
+            return
+        if rollback.attempt <= progress.told.change_attempt:
+            return
+
+        async def send() -> None:
+            await pagerduty.send_change(change)
+            progress.told = progress.told.model_copy(update={"change_attempt": rollback.attempt})
+
+        await self._attempt(progress, "change", str(rollback.attempt), send)
+
+    async def _tell(self, progress: Progress, file: RuleFile | None, trouble: str | None) -> None:
+        """Bring the Slack message up to date: at once where there is news, now and then for new numbers."""
+        slack, incident = self._slack, progress.incident
         if slack is None or not _wants_slack(incident, progress.told):
             return
         message = render_slack(incident, file, trouble)
-        said = digest(message)
-        if progress.told.slack is not None and progress.told.slack.digest == said:
-            progress.failures.pop("slack", None)
+        said, news, state = digest(message), gist(incident, trouble), progress.told.slack
+        if state is not None and state.digest == said:
+            progress.forget_failure("slack")
             return
-        wanted_channel = (None if file is None else file.slack_channel) or self._default_channel
+        rewrite_at = _numbers_due_at(incident, state, news)
+        if rewrite_at is not None and self._clock.now() < rewrite_at:
+            progress.waits.append(rewrite_at)
+            return
+        wanted = (None if file is None else file.slack_channel) or self._default_channel
 
         async def send() -> None:
-            if not await _update(slack, message, progress):
-                channel, ts = await _post(slack, wanted_channel, message, incident)
+            posted = progress.told.slack
+            if posted is None or not await update(slack, posted.channel, posted.ts, message):
+                channel, ts = await post(slack, wanted, message, incident)
             else:
-                assert progress.told.slack is not None
-                channel, ts = progress.told.slack.channel, progress.told.slack.ts
-            new = SlackState(channel=channel, ts=ts, digest=said)
+                channel, ts = posted.channel, posted.ts
+            new = SlackState(channel=channel, ts=ts, digest=said, gist=news, said_at=self._clock.now())
             progress.told = progress.told.model_copy(update={"slack": new})
 
-        if await self._attempt(incident, progress, "slack", said, send):
-            await self._record(incident, progress)
-
-    async def _record(self, incident: Incident, progress: _Progress) -> None:
-        """Write down what was told, where the record does not say so yet."""
-        if progress.told == progress.recorded:
+        if state is None and not self._is_turn(progress, wanted or "", said):
             return
-        told = progress.told
+        await self._attempt(progress, "slack", said, send)
+
+    def _is_turn(self, progress: Progress, channel: str, said: str) -> bool:
+        """Whether a new message may go to the channel now; else it is due again when its turn comes."""
+        now, failure = self._clock.now(), progress.failures.get("slack")
+        if failure is not None and failure.holds(said, now):
+            progress.waits.append(failure.due_at)
+            return False
+        turn_at = self._paces[Channel.SLACK].claim(channel, progress.incident.metadata.uid, now)
+        if turn_at > now:
+            progress.waits.append(turn_at)
+        return turn_at <= now
+
+    async def _record(self, progress: Progress) -> None:
+        """Write down what was told, where the record does not say so yet."""
+        if not progress.unrecorded:
+            return
 
         async def send() -> None:
-            await self._store.record_notifications(incident, told)
-            progress.recorded = told
+            try:
+                stored = await self._store.record_told(progress.incident, progress.change())
+            except NotFound as error:
+                if error.resource_missing:
+                    raise
+                # Somebody deleted the incident: there is nothing to write into, and soon nothing to say.
+                stored = _as_if_written(progress)
+            progress.keep(stored, self._clock.now())
 
-        await self._attempt(incident, progress, "record", "", send)
+        await self._attempt(progress, "record", "", send)
+
+    async def _conclude(self, progress: Progress) -> None:
+        """Once the incident is closed: say in it that people were told, or at last that they were not."""
+        incident, now = progress.incident, self._clock.now()
+        closed_at = incident.status.times.closed_at
+        if incident.phase is not Phase.CLOSED or closed_at is None or "record" in progress.failures:
+            return
+        if progress.waits and now < closed_at + LAST_WORDS:
+            progress.waits.append(closed_at + LAST_WORDS)
+            return
+        unsaid = {_CHANNELS[step]: failure.error for step, failure in progress.failures.items()}
+        for channel, error in unsaid.items():
+            self._count(channel, "given_up")
+            log.error("people_not_told", incident=incident.name, channel=channel.value, error=error)
+        progress.conclusion = _conclusion(unsaid, late=bool(progress.waits), now=now)
+        progress.waits.clear()
+        await self._record(progress)
 
     async def _attempt(
-        self,
-        incident: Incident,
-        progress: _Progress,
-        step: Step,
-        said: str,
-        send: Callable[[], Awaitable[None]],
+        self, progress: Progress, step: Step, said: str, send: Callable[[], Awaitable[None]]
     ) -> bool:
-        """Take the step unless it failed too recently; True when it was taken."""
-        failure = progress.failures.get(step)
-        # A refusal may be of the very content: other content need not wait.
-        held = failure is not None and (isinstance(failure.error, Temporary) or failure.digest == said)
-        if failure is not None and held and self._clock.now() < failure.due_at:
+        """Take the step unless it failed too recently or has to wait; True when it was taken."""
+        now, failure, channel = self._clock.now(), progress.failures.get(step), _CHANNELS.get(step)
+        if failure is not None and failure.holds(said, now):
+            progress.waits.append(failure.due_at)
+            return False
+        earliest = now if channel is None else self._paces[channel].earliest(now)
+        if earliest > now:
+            progress.waits.append(earliest)
             return False
         try:
             await send()
         except ResponderError as error:
-            count = 1 if failure is None else failure.count + 1
-            due_at = self._clock.now() + retry_delay(error, count)
-            progress.failures[step] = _Failure(said, count, due_at, error)
-            log.warning("notification_failed", step=step, incident=incident.name, error=str(error))
-            self._report(step, "failed")
+            now = self._clock.now()
+            progress.note_failure(step, said, error, now)
+            log.warning("notification_failed", step=step, incident=progress.incident.name, error=str(error))
+            if channel is not None:
+                # It asks all of us to wait, not this incident alone.
+                self._paces[channel].hold(now + wish(error))
+                self._count(channel, "failed")
             return False
-        progress.failures.pop(step, None)
-        self._report(step, "sent")
+        progress.forget_failure(step)
+        if channel is not None:
+            self._count(channel, "sent")
         return True
 
-    def _report(self, step: Step, result: Result) -> None:
-        if step != "record":
-            self._count(Channel(step), result)
+    def _forget(self, uid: str) -> None:
+        self._incidents.pop(uid, None)
+        self._concluded[uid] = None
+        if len(self._concluded) > _MOST_CONCLUDED:
+            del self._concluded[next(iter(self._concluded))]
 
 
-def retry_delay(error: ResponderError, failures: int) -> timedelta:
-    """How long to wait after so many failures in a row (at least one): doubling from 1 s up to 5 min.
-
-    What is refused for good is tried again as well, at the longest delay: somebody may put it right.
-    """
-    if isinstance(error, Permanent):
-        return LAST_RETRY
-    doubled: timedelta = FIRST_RETRY * 2 ** min(failures - 1, 10)
-    wished = error.retry_after_seconds if isinstance(error, Temporary) else None
-    return min(LAST_RETRY, max(doubled, timedelta(seconds=wished or 0)))
+def _slack_gone_at(progress: Progress) -> datetime | None:
+    """When people who can't be asked on Slack are to be told so by a page; None while they can."""
+    failure = progress.failures.get("slack")
+    if failure is None or not awaits_answer(progress.incident):
+        return None
+    return failure.began_at + SLACK_GONE_AFTER
 
 
 def _wants_slack(incident: Incident, told: Notifications) -> bool:
@@ -229,47 +297,34 @@ def _wants_slack(incident: Incident, told: Notifications) -> bool:
     return Channel.SLACK in status.notify or asked or told.slack is not None
 
 
+def _numbers_due_at(incident: Incident, state: SlackState | None, news: str) -> datetime | None:
+    """When a message that differs in its numbers alone is to be written again; None: there is news."""
+    if state is None or state.said_at is None or not state.digest:
+        return None
+    return None if state.gist != news or incident.phase is Phase.CLOSED else state.said_at + REWRITE_EVERY
+
+
+def _conclusion(unsaid: dict[Channel, str], *, late: bool, now: datetime) -> Condition:
+    """The condition Told of an incident that is over."""
+    if not unsaid and not late:
+        message = "Everybody who was to be told has the last state."
+        return Condition(type="Told", status="True", reason="Told", message=message, last_transition_time=now)
+    why = "; ".join(f"{channel.value}: {error}" for channel, error in unsaid.items()) or "no turn came"
+    return Condition(
+        type="Told",
+        status="False",
+        reason="GaveUp",
+        message=f"Not told of the last state, an hour after closing: {why}"[:2000],
+        last_transition_time=now,
+    )
+
+
+def _as_if_written(progress: Progress) -> Incident:
+    return progress.incident.model_copy(update={"status": progress.change()(progress.incident.status)})
+
+
 async def _send_event(pagerduty: PagerDuty, event: PagerDutyEvent) -> None:
     payload = (
         None if event.payload is None else {**event.payload, "custom_details": dict(event.custom_details)}
     )
     await pagerduty.send(event.action, event.dedup_key, payload)
-
-
-async def _update(slack: Slack, message: SlackMessage, progress: _Progress) -> bool:
-    """Update the message that was posted; False when there is none (any more)."""
-    posted = progress.told.slack
-    if posted is None:
-        return False
-    try:
-        await slack.update(posted.channel, posted.ts, message.blocks, message.text)
-    except SlackRefused as error:
-        if error.error != "message_not_found":
-            raise
-        # Somebody deleted it: people can't decide on a message that is gone.
-        progress.told = progress.told.model_copy(update={"slack": None})
-        return False
-    return True
-
-
-async def _post(
-    slack: Slack, channel: str | None, message: SlackMessage, incident: Incident
-) -> tuple[str, str]:
-    """Post the incident's message, or update the one that an attempt without an answer left behind."""
-    if channel is None:
-        raise SlackRefused(
-            f"Slack: no channel is set for {incident.key}; name one under slack.channel in its rule file, or"
-            " set RESPONDER_SLACK_CHANNEL",
-            "no_channel",
-        )
-    uid = incident.metadata.uid
-    try:
-        found = await slack.find_by_metadata(channel, uid, incident.metadata.creation_timestamp - _CLOCK_SKEW)
-    except SlackRefused as error:
-        # A second message is the lesser evil than none.
-        log.warning("slack_search_refused", incident=incident.name, error=str(error))
-        found = None
-    if found is None:
-        return await slack.post(channel, message.blocks, message.text, incident_uid=uid)
-    await slack.update(*found, message.blocks, message.text)
-    return found

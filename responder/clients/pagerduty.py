@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic import SecretStr
@@ -18,7 +18,7 @@ from responder.errors import Permanent, ResponderError, Temporary
 with warnings.catch_warnings():
     # The package announces its successor on import; swapping it means changing this file alone.
     warnings.filterwarnings("ignore", message="The package .pdpyras. is deprecated")
-    from pdpyras import EventsAPISession, PDClientError
+    from pdpyras import ChangeEventsAPISession, EventsAPISession, PDClientError, PDSession
 
 EVENTS_URL = "https://events.pagerduty.com"
 
@@ -28,6 +28,8 @@ _TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
 # Two attempts of connecting and reading, with room to spare: only an answer that drips takes longer.
 _CALL_SECONDS = 25.0
+# After too many events, where PagerDuty does not say how long.
+_WAIT_SECONDS = 30.0
 
 
 class PagerDutyRefused(Permanent):
@@ -55,29 +57,49 @@ class PagerDuty:
 
         Safe to repeat. Raises PagerDutyRefused, PagerDutyUnavailable.
         """
+        await self._call(action, lambda: self._send(action, dedup_key, payload))
+
+    async def send_change(self, payload: Mapping[str, Any]) -> None:
+        """Show a change among the service's recent ones; it pages nobody. Repeated, it shows twice.
+
+        Raises PagerDutyRefused, PagerDutyUnavailable.
+        """
+        await self._call("change event", lambda: self._send_change(payload))
+
+    async def _call(self, what: str, send: Callable[[], None]) -> None:
         try:
             # A thread can't be cancelled; it ends by its own timeouts, and a late repeat does no harm.
             async with asyncio.timeout(_CALL_SECONDS):
-                await asyncio.to_thread(self._send, action, dedup_key, payload)
+                await asyncio.to_thread(send)
         except PDClientError as error:
-            raise self._map(action, error) from None
+            raise self._map(what, error) from None
         except TimeoutError as error:
             raise PagerDutyUnavailable(
-                f"PagerDuty: no answer to a {action} within {_CALL_SECONDS:g} s"
+                f"PagerDuty: no answer to a {what} within {_CALL_SECONDS:g} s"
             ) from error
 
     def _send(self, action: str, dedup_key: str, payload: Mapping[str, Any] | None) -> None:
         with EventsAPISession(self._routing_key.get_secret_value()) as session:
-            session.url = self._url
-            session.timeout = _TIMEOUT_SECONDS
-            session.max_network_attempts = 0
-            # Zero would mean for ever.
-            session.retry = {429: 1}
-            session.sleep_timer = _PAUSE_SECONDS
+            self._restrain(session)
             properties = {} if payload is None else {"payload": dict(payload)}
             session.send_event(action, dedup_key=dedup_key, **properties)
 
-    def _map(self, action: str, error: PDClientError) -> ResponderError:
+    def _send_change(self, payload: Mapping[str, Any]) -> None:
+        key = self._routing_key.get_secret_value()
+        with ChangeEventsAPISession(key) as session:
+            self._restrain(session)
+            session.send_change_event(routing_key=key, payload=dict(payload))
+
+    def _restrain(self, session: PDSession) -> None:
+        """One attempt, bounded in time."""
+        session.url = self._url
+        session.timeout = _TIMEOUT_SECONDS
+        session.max_network_attempts = 0
+        # Zero would mean for ever.
+        session.retry = {429: 1}
+        session.sleep_timer = _PAUSE_SECONDS
+
+    def _map(self, what: str, error: PDClientError) -> ResponderError:
         """Our error for the library's, whose text may carry parts of the key and is not shown."""
         response = error.response
         if response is None:
@@ -85,11 +107,13 @@ class PagerDuty:
             return PagerDutyUnavailable(f"PagerDuty: {self._url} could not be reached: {cause}")
         status = response.status_code
         if status == 429:
-            return PagerDutyUnavailable("PagerDuty: too many events: it asks to wait", 30.0)
+            asked = response.headers.get("Retry-After", "")
+            seconds = float(asked) if asked.isdecimal() else _WAIT_SECONDS
+            return PagerDutyUnavailable("PagerDuty: too many events: it asks to wait", seconds)
         if status >= 500 or response.ok:
-            return PagerDutyUnavailable(f"PagerDuty: no clear answer to a {action}: HTTP {status}")
+            return PagerDutyUnavailable(f"PagerDuty: no clear answer to a {what}: HTTP {status}")
         said = response.text[:300].replace(self._routing_key.get_secret_value(), "...")
         return PagerDutyRefused(
-            f"PagerDuty: refused a {action} with {status}: {said}; check that the routing key is that of an"
+            f"PagerDuty: refused a {what} with {status}: {said}; check that the routing key is that of an"
             " Events API v2 integration"
         )

@@ -38,6 +38,7 @@ _PHASE = {
     Course.EXPIRE: Phase.CLOSED,
 }
 UNDO_OVERDUE = "UndoOverdue"
+ANSWER_TOO_LATE = "AnswerTooLate"
 # The checks that, both passed, put the trouble down to the current revision.
 _BLAME = {"StillTrue", "CausedByRollout"}
 _MOST_BLAMED = 32
@@ -52,6 +53,13 @@ def noted(status: Status, at: datetime, event: str, message: str) -> Status:
     gone = status.dropped.timeline_lines + beyond
     dropped = status.dropped.model_copy(update={"timeline_lines": gone})
     return status.model_copy(update={"timeline": tuple(lines), "dropped": dropped})
+
+
+def answered_too_late(status: Status, at: datetime, message: str) -> Status:
+    """The status with a line about an answer that decided nothing; the same answer again adds none."""
+    if any(line.event == ANSWER_TOO_LATE and line.message == message for line in status.timeline):
+        return status
+    return noted(status, at, ANSWER_TOO_LATE, message)
 
 
 def judged(incident: Incident, judgement: Judgement, file: RuleFile, now: datetime) -> Status:
@@ -253,7 +261,7 @@ def closed(status: Status, now: datetime) -> Status:
 
 def with_condition(
     status: Status,
-    kind: Literal["TrafficProven", "Recovered", "Closed"],
+    kind: Literal["TrafficProven", "Recovered", "Closed", "Told"],
     truth: Literal["True", "False", "Unknown"],
     reason: str,
     message: str,

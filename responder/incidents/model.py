@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from responder.errors import Permanent
+from responder.incidents.notifications import Notifications
 from responder.incidents.phases import Outcome, Phase
 from responder.verdicts import Result, Verdict
 from responder.workloads.key import WorkloadKey
@@ -149,7 +150,7 @@ class Times(Record):
 class Condition(Record):
     """A standard condition, for `kubectl wait`."""
 
-    type: Literal["TrafficProven", "Recovered", "Closed"]
+    type: Literal["TrafficProven", "Recovered", "Closed", "Told"]
     status: Literal["True", "False", "Unknown"]
     reason: str
     message: str
@@ -162,38 +163,6 @@ class TimelineEntry(Record):
     at: datetime
     event: str
     message: str
-
-
-class SlackState(Record):
-    """The incident's one Slack message, and the digest of what it says now."""
-
-    channel: str
-    ts: str
-    digest: str
-
-
-class PagerDutyState(Record):
-    """What PagerDuty was last told."""
-
-    action: Literal["trigger", "resolve"]
-    digest: str
-
-
-class Notifications(Record):
-    """What was told, so that only changes are told again. Written by the notifier alone."""
-
-    slack: SlackState | None = None
-    pagerduty: PagerDutyState | None = None
-
-
-class Dropped(Record):
-    """How much had no room in the incident: nothing goes without being counted."""
-
-    timeline_lines: int = 0
-    verdicts: int = 0
-    alerts: int = 0
-    # Also annotations, and those that were only shortened.
-    labels: int = 0
 
 
 class Status(Record):

@@ -23,7 +23,6 @@ from responder.incidents.model import (
     WORKLOAD_LABEL,
     AlertEntry,
     Incident,
-    Notifications,
     Status,
     WorkloadRef,
     parse_incident,
@@ -148,10 +147,21 @@ class IncidentStore:
                 incident = await self.get(incident.metadata.namespace, incident.name)
         raise Temporary(f"Incident {incident.name} changed {_ATTEMPTS} times while its status was written.")
 
-    async def record_notifications(self, incident: Incident, told: Notifications) -> None:
-        """Write what was told. The notifier alone writes this part, so it needs no precondition."""
-        body = {"status": {"notifications": told.model_dump(mode="json", by_alias=True)}}
-        await self._kubernetes.merge_patch(paths.status(_path(incident)), body)
+    async def record_told(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:
+        """Write the notifications and conditions that `change` makes of the newest status, nothing else.
+
+        It is called again after a conflict, so it must be pure: what another one told is never overwritten.
+        """
+        for _ in range(_ATTEMPTS):
+            status = change(incident.status).model_dump(
+                mode="json", by_alias=True, include={"notifications", "conditions"}
+            )
+            body = {"metadata": {"resourceVersion": incident.metadata.resource_version}, "status": status}
+            try:
+                return parse_incident(await self._kubernetes.merge_patch(paths.status(_path(incident)), body))
+            except Conflict:
+                incident = await self.get(incident.metadata.namespace, incident.name)
+        raise Temporary(f"Incident {incident.name} changed {_ATTEMPTS} times while what was told was written.")
 
     async def unmark(self, incident: Incident) -> None:
         """Take the mark of an open incident away, as nothing is left to do for it, and say when it closed."""

@@ -6,7 +6,7 @@ Source: https://developer.pagerduty.com/docs/send-alert-event
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -27,10 +27,16 @@ _EVENT_KEYS = {
     "routing_key", "event_action", "dedup_key", "payload",
     "client", "client_url", "links", "images",
 }  # fmt: skip
+_CHANGE_KEYS = {"routing_key", "payload", "links", "images"}
+_CHANGE_PAYLOAD_KEYS = {"summary", "source", "timestamp", "custom_details"}
 _PAYLOAD_KEYS = {
     "summary", "source", "severity", "timestamp",
     "component", "group", "class", "custom_details",
 }  # fmt: skip
+
+
+Check = Callable[[object, str], list[str]]
+Take = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class AlertState(StrEnum):
@@ -68,19 +74,40 @@ class PagedAlert:
 
 @dataclass(slots=True)
 class PagerDutyInbox:
-    """One integration of one service. `ignored` are events that PagerDuty takes and that change nothing."""
+    """One integration of one service. `ignored` are events that PagerDuty takes and that change nothing.
+
+    `changes` are the payloads of change events, oldest first: they page nobody.
+    """
 
     clock: Clock
     routing_key: str = "5a4dbc0ffee05a4dbc0ffee05a4dbc0f"
     alerts: dict[str, PagedAlert] = field(default_factory=dict)
     ignored: list[tuple[str, Event]] = field(default_factory=list)
+    changes: list[Mapping[str, Any]] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
 
     def routes(self) -> list[web.RouteDef]:
-        """POST /v2/enqueue."""
-        return [web.post("/v2/enqueue", self._serve)]
+        """POST /v2/enqueue for alerts, POST /v2/change/enqueue for changes."""
+        return [
+            web.post("/v2/enqueue", self._serve_event),
+            web.post("/v2/change/enqueue", self._serve_change),
+        ]
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    async def _serve_event(self, request: web.Request) -> web.StreamResponse:
+        def take(event: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"status": "success", "message": "Event processed", "dedup_key": self._take(event)}
+
+        return await self._serve(request, check_event, take)
+
+    async def _serve_change(self, request: web.Request) -> web.StreamResponse:
+        def take(event: Mapping[str, Any]) -> Mapping[str, Any]:
+            if len(self.changes) < _MAX_EVENTS:
+                self.changes.append(event["payload"])
+            return {"status": "success", "message": "Change event processed"}
+
+        return await self._serve(request, check_change, take)
+
+    async def _serve(self, request: web.Request, check: Check, take: Take) -> web.StreamResponse:
         async def call() -> web.StreamResponse:
             body = await request.read()
             if len(body) > _MAX_BYTES:
@@ -89,12 +116,10 @@ class PagerDutyInbox:
                 event = json.loads(body)
             except ValueError:
                 return _refusal(400, ["JSON could not be parsed"])
-            problems = check_event(event, self.routing_key)
+            problems = check(event, self.routing_key)
             if problems:
                 return _refusal(400, problems)
-            key = self._take(event)
-            answer = {"status": "success", "message": "Event processed", "dedup_key": key}
-            return web.json_response(answer, status=202)
+            return web.json_response(take(event), status=202)
 
         return await with_faults(self.faults, self.clock, request, call, _fault_body)
 
@@ -133,12 +158,7 @@ def check_event(event: object, routing_key: str) -> list[str]:
     """What is wrong with an event; empty when nothing is."""
     if not isinstance(event, dict):
         return ["event is not an object"]
-    problems = [f"'{key}' is not a known property" for key in sorted(event.keys() - _EVENT_KEYS)]
-    given = event.get("routing_key")
-    if not isinstance(given, str) or len(given) != 32:
-        problems.append("Length of 'routing_key' is incorrect (should be 32 characters)")
-    elif given != routing_key:
-        problems.append("'routing_key' is invalid")
+    problems = _check_envelope(event, _EVENT_KEYS, routing_key)
     action = event.get("event_action")
     if action not in _ACTIONS:
         problems.append("'event_action' is missing or not one of trigger, acknowledge, resolve")
@@ -148,6 +168,37 @@ def check_event(event: object, routing_key: str) -> list[str]:
     elif key is not None and not (isinstance(key, str) and 0 < len(key) <= 255):
         problems.append("'dedup_key' is not a string of 1 to 255 characters")
     return problems + (_check_payload(event.get("payload")) if action == "trigger" else [])
+
+
+def check_change(event: object, routing_key: str) -> list[str]:
+    """What is wrong with a change event; empty when nothing is.
+
+    Source: https://developer.pagerduty.com/docs/send-change-event
+    """
+    if not isinstance(event, dict):
+        return ["event is not an object"]
+    problems = _check_envelope(event, _CHANGE_KEYS, routing_key)
+    payload = event.get("payload")
+    if not isinstance(payload, dict):
+        return [*problems, "'payload' is missing or not an object"]
+    unknown = sorted(payload.keys() - _CHANGE_PAYLOAD_KEYS)
+    problems += [f"'payload.{key}' is not a known property" for key in unknown]
+    summary = payload.get("summary")
+    if not isinstance(summary, str) or not 0 < len(summary) <= 1024:
+        problems.append("'payload.summary' is missing, blank or longer than 1024 characters")
+    if not isinstance(payload.get("custom_details", {}), dict):
+        problems.append("'payload.custom_details' is not an object")
+    return problems
+
+
+def _check_envelope(event: Mapping[str, Any], known: set[str], routing_key: str) -> list[str]:
+    problems = [f"'{key}' is not a known property" for key in sorted(event.keys() - known)]
+    given = event.get("routing_key")
+    if not isinstance(given, str) or len(given) != 32:
+        problems.append("Length of 'routing_key' is incorrect (should be 32 characters)")
+    elif given != routing_key:
+        problems.append("'routing_key' is invalid")
+    return problems
 
 
 def _check_payload(payload: object) -> list[str]:

@@ -8,7 +8,8 @@ import pytest
 
 from responder.actions.messages import FAILURES, digest
 from responder.actions.messages_pagerduty import render_pagerduty
-from responder.incidents.model import Incident, Notifications, Page, PagerDutyState, Times
+from responder.incidents.model import Incident, Page, Times
+from responder.incidents.notifications import Notifications, PagerDutyState
 from responder.incidents.phases import Outcome, Phase
 from responder.sandbox.inboxes.pagerduty import check_event
 from tests.unit.actions.build import AT, COOLDOWN, UID, alert, asking, incident, rule_file

@@ -10,10 +10,12 @@ from datetime import timedelta
 import pytest
 import structlog
 
-from responder.actions.notify import FIRST_RETRY, LAST_RETRY, Notifier, Told, retry_delay
+from responder.actions.attempts import FIRST_RETRY, LAST_RETRY, retry_delay
+from responder.actions.notify import Notifier, Told
 from responder.clients.slack import SlackRefused, SlackUnavailable
 from responder.errors import ResponderError, Temporary
-from responder.incidents.model import Incident, Notifications, Page, Times
+from responder.incidents.model import Condition, Incident, Page, Status, Times
+from responder.incidents.notifications import Notifications
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Channel
 from responder.sandbox.api.faults import DropAfter, FaultRule, Hang, Refuse
@@ -29,12 +31,17 @@ class Records:
 
     failures: int = 0
     written: list[Notifications] = field(default_factory=list)
+    conditions: dict[str, Condition] = field(default_factory=dict)
 
-    async def record_notifications(self, incident: Incident, notifications: Notifications) -> None:
+    async def record_told(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:
         if self.failures > 0:
             self.failures -= 1
             raise Temporary("The API server does not answer.")
-        self.written.append(notifications)
+        stands = self.written[-1] if self.written else Notifications()
+        status = change(incident.status.model_copy(update={"notifications": stands}))
+        self.written.append(status.notifications)
+        self.conditions = {each.type: each for each in status.conditions}
+        return incident.model_copy(update={"status": status})
 
 
 @dataclass
@@ -154,7 +161,8 @@ def test_a_restart_tells_nothing_twice() -> None:
 def test_a_message_that_was_posted_but_not_recorded_is_found_again() -> None:
     async def story(office: Office) -> None:
         await office.notify(asking())
-        await office.restarted().notify(asking(message="Something else by now."))
+        # The records of the one that died never arrived.
+        await open_office(office.desk, Records()).notify(asking(message="Something else by now."))
         (message,) = office.desk.slack_inbox.messages
         assert len(message.versions) == 2
         assert office.desk.pagerduty_inbox.alerts[asking().metadata.uid].pages == 1
@@ -193,7 +201,7 @@ def test_calls_in_between_do_not_hammer_a_channel_that_is_down() -> None:
     async def story(office: Office) -> None:
         office.desk.slack_inbox.faults.add(FaultRule("*", "/api/", Refuse(503)))
         for number in range(20):
-            await office.notify(asking(message=f"Look {number}."))
+            await office.notify(asking(reason=f"Look{number}", message=f"Look {number}."))
         assert len(office.desk.slack_inbox.faults.taken) == 1
 
     play(story)
@@ -248,7 +256,8 @@ def test_what_is_refused_waits_long_unless_there_is_something_else_to_say() -> N
         del office.desk.slack_inbox.errors["chat.postMessage"]
         await office.notify(asking())
         assert office.desk.slack_inbox.messages == []
-        await office.notify(asking(message="Something else."))
+        await office.desk.clock.sleep(2)
+        await office.notify(asking(reason="Other", message="Something else."))
         assert len(office.desk.slack_inbox.messages) == 1
 
     play(story)
@@ -267,7 +276,7 @@ def test_a_deleted_message_is_posted_anew() -> None:
     async def story(office: Office) -> None:
         await office.notify(asking())
         office.desk.slack_inbox.messages.clear()
-        assert (await office.notify(asking(message="Something else."))).retry_at is None
+        assert (await office.notify(asking(reason="Other", message="Something else."))).retry_at is None
         (message,) = office.desk.slack_inbox.messages
         assert office.records.written[-1].slack is not None
         assert office.records.written[-1].slack.ts == message.ts
@@ -291,7 +300,7 @@ def test_calls_at_once_for_one_incident_are_told_in_their_order() -> None:
     async def story(office: Office) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(5):
-                group.create_task(office.notify(asking(message=f"Look {number}.")))
+                group.create_task(office.notify(asking(reason=f"Look{number}", message=f"Look {number}.")))
         (message,) = office.desk.slack_inbox.messages
         said = [version.text.rsplit(": ", 1)[-1] for version in message.versions]
         assert said == [f"Look {number}." for number in range(5)]
@@ -369,7 +378,8 @@ def test_without_pagerduty_slack_says_that_nobody_was_paged() -> None:
         (SlackUnavailable("x"), 10, 300),
         (SlackUnavailable("x"), 10_000, 300),
         (SlackUnavailable("x", 30.0), 1, 30),
-        (SlackUnavailable("x", 86_400.0), 1, 300),
+        (SlackUnavailable("x", 600.0), 1, 600),
+        (SlackUnavailable("x", 86_400.0), 1, 3600),
         (SlackRefused("x", "not_in_channel"), 1, 300),
     ],
 )

@@ -109,7 +109,7 @@ def test_an_incident_is_kept_whole(tmp_path: Path) -> None:
             assert opened.spec.alerts == {"0a1b": full(AlertEntry)}
             status = full(Status).model_copy(update={"phase": Phase.OPEN})
             recorded = await cluster.store.record(opened, status)
-            await cluster.store.record_notifications(recorded, status.notifications)
+            await cluster.store.record_told(recorded, lambda _: status)
             kept = await cluster.store.get(KEY.namespace, opened.name)
             # What did not fit is counted by the store itself.
             told = status.dropped.model_copy(update={"alerts": 0, "verdicts": 0})
