@@ -7,37 +7,28 @@ Alertmanager, then Prometheus.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from responder.clients.kubernetes import Kubernetes, NotFound, Object, paths
-from responder.clients.measure import measure
-from responder.clients.prometheus import Prometheus, PrometheusUnavailable, QueryRejected
+from responder.clients.kubernetes import Forbidden, Kubernetes, NotFound, Object, paths
+from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
 from responder.incidents.model import Incident
 from responder.incidents.phases import Phase
 from responder.incidents.store import IncidentStore
 from responder.pipeline.active import ActiveAlerts
-from responder.rules.conditions import Comparison, comparisons
-from responder.rules.facts import Answer, Facts, Freeze, Question, Series
+from responder.pipeline.questions import Questions, comparisons_of
+from responder.rules.conditions import Comparison
+from responder.rules.facts import Answer, Facts, Freeze, Question
 from responder.rules.measurement import Measurement
-from responder.rules.model import Metric, Rule, RuleFile
-from responder.rules.promql import render
+from responder.rules.model import Rule, RuleFile
 from responder.tasks import together
 from responder.workloads.history import History, parse_history
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import Ledger
 from responder.workloads.target import Target, select_target
 from responder.workloads.templates import HASH_LABEL
-from responder.workloads.views import FREEZE, ReplicaSet
-
-# The label that our scrape configuration gives every series of a pod, so that metrics split by revision.
-HASH_METRIC_LABEL = HASH_LABEL.replace("-", "_")
-
-# Prometheus refuses more than 11,000 steps; this many show an onset well enough and cost little.
-_MOST_STEPS = 1500
-_SHORTEST_STEP = timedelta(seconds=1)
+from responder.workloads.views import FREEZE, Pod, ReplicaSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +91,17 @@ class Gatherer:
         if cluster.history is not None and bad is not None:
             target = select_target(cluster.history, cluster.ledger, bad)
         now = self._clock.now()
-        questions = _Questions(self._prometheus, file, now, bad, target)
+        questions = Questions(self._prometheus, file, now, bad, target)
         began = None if bad is None else cluster.ledger.served_from(bad)
         leaves = comparisons_of(rules)
         async with together() as group:
             measured = group.create_task(questions.measure_now(leaves))
             before = group.create_task(questions.measure_before(leaves, began))
             series = group.create_task(questions.fetch_series(leaves, began))
+            beside_until = _beside_until(cluster.ledger, target, now)
+            apart = group.create_task(questions.measure_apart(leaves, began, beside_until))
+            by_pod = group.create_task(questions.count_by_pod(leaves))
+            nodes = group.create_task(self._read_nodes(incident.key.namespace, bad))
         return Facts(
             now=now,
             incident=incident.metadata.uid,
@@ -120,6 +115,9 @@ class Gatherer:
             measurements=measured.result(),
             before=before.result(),
             series=series.result(),
+            apart=apart.result(),
+            by_pod=by_pod.result(),
+            nodes=nodes.result(),
             freezes=cluster.freezes,
             protected=self._protection(incident.key),
             question=_question(incident),
@@ -140,7 +138,7 @@ class Gatherer:
 
     async def measure_rules(self, file: RuleFile, rules: tuple[Rule, ...]) -> dict[Comparison, Measurement]:
         """What the rules' conditions compare, measured now."""
-        return await _Questions(self._prometheus, file, self._clock.now(), None, None).measure_now(
+        return await Questions(self._prometheus, file, self._clock.now(), None, None).measure_now(
             comparisons_of(rules)
         )
 
@@ -175,6 +173,19 @@ class Gatherer:
         except NotFound:
             return None
 
+    async def _read_nodes(self, namespace: str, bad: ReplicaSet | None) -> dict[str, str] | None:
+        """The node of each pod of the revision; None where nobody may or can look."""
+        if bad is None or not bad.hash:
+            return None
+        try:
+            listed = await self._kubernetes.list(
+                paths.pods(namespace), label_selector=f"{HASH_LABEL}={bad.hash}"
+            )
+        except Forbidden:
+            return None
+        pods = (Pod(item) for item in listed.items)
+        return {pod.name: pod.node for pod in pods if pod.controller_uid == bad.uid and pod.node}
+
     async def _read_answer(self, incident: Incident) -> Answer | None:
         ask = incident.status.ask
         if ask is None:
@@ -194,105 +205,10 @@ class Gatherer:
         return None
 
 
-class _Questions:
-    """The questions to Prometheus for one judgement; remembers why one stayed without an answer."""
-
-    def __init__(
-        self,
-        prometheus: Prometheus,
-        file: RuleFile,
-        now: datetime,
-        bad: ReplicaSet | None,
-        target: Target | None,
-    ) -> None:
-        self._prometheus = prometheus
-        self._file = file
-        self._now = now
-        self._bad = bad
-        self._target = target
-        self.trouble = ""
-
-    async def measure_now(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, Measurement]:
-        """Each comparison's metric now; where samples are too few, once more over twice the range."""
-        async with together() as group:
-            tasks = {leaf: group.create_task(self._measure_enough(leaf)) for leaf in leaves}
-        return {leaf: task.result() for leaf, task in tasks.items()}
-
-    async def measure_before(
-        self, leaves: tuple[Comparison, ...], began: datetime | None
-    ) -> dict[Comparison, Measurement]:
-        """Each comparison's metric of the target, just before the bad revision began to serve."""
-        if began is None or self._target is None:
-            return {}
-        target = self._target.replicaset
-        async with together() as group:
-            tasks = {leaf: group.create_task(self._measure_target(leaf, target, began)) for leaf in leaves}
-        return {leaf: task.result() for leaf, task in tasks.items()}
-
-    async def fetch_series(self, leaves: tuple[Comparison, ...], began: datetime | None) -> dict[str, Series]:
-        """Each metric at short range, from the clean gap before the bad revision until now."""
-        metrics = {leaf.metric: self._file.metrics[leaf.metric] for leaf in leaves}
-        if began is None or began >= self._now:
-            return {}
-        start = began - self._file.rollback.clean_gap
-        shortest = min(metric.onset_range for metric in metrics.values())
-        step = max(_SHORTEST_STEP, shortest / 4, (self._now - start) / _MOST_STEPS)
-        step = timedelta(seconds=round(step.total_seconds()))
-        async with together() as group:
-            tasks = {
-                name: group.create_task(self._fetch_one(metric, start, step))
-                for name, metric in metrics.items()
-            }
-        return {name: task.result() for name, task in tasks.items()}
-
-    async def _measure_enough(self, leaf: Comparison) -> Measurement:
-        metric = self._file.metrics[leaf.metric]
-        first = await self._measure(leaf, self._file.selector, self._now, metric.range)
-        if first.rests_on(metric.min_samples):
-            return first
-        wider = await self._measure(leaf, self._file.selector, self._now, metric.range * 2)
-        return wider if wider.rests_on(metric.min_samples) else first
-
-    async def _measure_target(self, leaf: Comparison, target: ReplicaSet, began: datetime) -> Measurement:
-        """On the target's own pods, or on the whole workload where the metric does not split by revision."""
-        metric = self._file.metrics[leaf.metric]
-        own = self._file.selector | {HASH_METRIC_LABEL: target.hash}
-        measured = await self._measure(leaf, own, began, metric.range)
-        if measured.measured or self._bad is None:
-            return measured
-        of_bad = self._file.selector | {HASH_METRIC_LABEL: self._bad.hash}
-        splits = await self._measure(leaf, of_bad, self._now, metric.range)
-        if splits.measured:
-            return measured
-        return await self._measure(leaf, self._file.selector, began, metric.range)
-
-    async def _measure(
-        self, leaf: Comparison, selector: Mapping[str, str], at: datetime, range: timedelta
-    ) -> Measurement:
-        metric = self._file.metrics[leaf.metric]
-        try:
-            return await measure(
-                self._prometheus, metric, selector, at=at, range=range, threshold=leaf.threshold
-            )
-        except (PrometheusUnavailable, QueryRejected) as error:
-            self.trouble = str(error)
-            return Measurement(value=None, samples=None, bad_samples=None, range=range, at=at)
-
-    async def _fetch_one(self, metric: Metric, start: datetime, step: timedelta) -> Series:
-        query = render(metric.query, self._file.selector, range=metric.onset_range, quantile=metric.quantile)
-        try:
-            found = await self._prometheus.query_range(query, start=start, end=self._now, step=step)
-        except (PrometheusUnavailable, QueryRejected) as error:
-            self.trouble = str(error)
-            return {}
-        if len(found) != 1:
-            return {}
-        return {sample.at: sample.value for sample in found[0].samples}
-
-
-def comparisons_of(rules: tuple[Rule, ...]) -> tuple[Comparison, ...]:
-    """Every comparison of the rules' conditions, each once."""
-    return tuple(dict.fromkeys(leaf for rule in rules for leaf in comparisons(rule.condition)))
+def _beside_until(ledger: Ledger, target: Target | None, now: datetime) -> datetime | None:
+    """Until when the target's pods served beside the new ones; None where nobody saw them serve."""
+    serving = None if target is None else ledger.latest_serving(target.replicaset.uid)
+    return None if serving is None else serving.ended_at or now
 
 
 def _expiry(incident: Incident, file: RuleFile) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -56,6 +56,29 @@ class Freeze:
         return hashlib.sha256(f"{self.where}\n{self.reason}".encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """One comparison's metric for the current revision's pods alone, and for the target's.
+
+    `new` is of now. `new_beside` and `old_beside` are from while both served, in the same window; None where
+    they never did. All are without a value where the metric does not split by revision.
+    """
+
+    new: Measurement
+    new_beside: Measurement | None = None
+    old_beside: Measurement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodCount:
+    """How many samples one pod had in a metric's window, and how many bad ones; `hash` is its revision's."""
+
+    pod: str
+    hash: str
+    samples: float
+    bad: float | None
+
+
 @dataclass(frozen=True)
 class Facts:
     """The world as it was read for one judgement.
@@ -66,6 +89,8 @@ class Facts:
     metric splits by pod), `series` at short range from before that until now. `answers_spent` counts people's
     answers that came to nothing in their time: no later question is taken for the one they were given to.
     `blamed` are the UIDs of the revisions that this incident was put down to before.
+    `apart` and `by_pod` have the comparisons' metrics by revision and by pod, `nodes` the node of each pod of
+    `bad` by the pod's name; None where the pods could not be read.
     """
 
     now: datetime
@@ -80,6 +105,9 @@ class Facts:
     measurements: Mapping[Comparison, Measurement]
     before: Mapping[Comparison, Measurement]
     series: Mapping[str, Series]
+    apart: Mapping[Comparison, Apart] = field(default_factory=dict)
+    by_pod: Mapping[Comparison, tuple[PodCount, ...]] = field(default_factory=dict)
+    nodes: Mapping[str, str] | None = None
     freezes: tuple[Freeze, ...] = ()
     protected: str | None = None
     question: Question | None = None
@@ -106,6 +134,12 @@ class Facts:
         return {
             at: holds(condition, {name: series.get(at) for name, series in found.items()}) for at in instants
         }
+
+    @cached_property
+    def holding(self) -> tuple[Comparison, ...]:
+        """The comparisons of the leading condition that are true now."""
+        values = values_of(self.rule.condition, self.measurements)
+        return tuple(leaf for leaf in comparisons(self.rule.condition) if holds(leaf, values))
 
     @property
     def bad_from(self) -> datetime | None:

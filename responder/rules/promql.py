@@ -120,3 +120,33 @@ def check_query(query: str) -> None:
         raise TextError("yields a range of samples instead of one value: wrap it, as in rate(...)")
     if isinstance(expression, promql_parser.StringLiteral):
         raise TextError("yields a text instead of a number")
+
+
+# Label values may hold anything: they are skipped as a whole.
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_AGGREGATION = re.compile(
+    _TEXT + r"|\b(?P<name>sum|count|avg|min|max)(?:\s+by\s*\((?P<labels>[^)]*)\))?\s*\("
+)
+
+
+def split_by(query: str, labels: tuple[str, ...]) -> str | None:
+    """The query with every sum, count, avg, min and max kept apart by these labels as well.
+
+    None where that would not be the same question: it aggregates otherwise, or not at all.
+    """
+
+    def widened(match: re.Match[str]) -> str:
+        if match["name"] is None:
+            return match[0]
+        kept = [each.strip() for each in (match["labels"] or "").split(",") if each.strip()]
+        return f"{match['name']} by ({', '.join(dict.fromkeys((*kept, *labels)))}) ("
+
+    try:
+        # As the parser writes it, the labels come before what is aggregated.
+        split = _AGGREGATION.sub(widened, str(promql_parser.parse(query)))
+        promql_parser.parse(split)
+    except ValueError:
+        return None
+    words = re.sub(_TEXT, "", split)
+    aggregated = re.search(r"\bby \(", words) is not None
+    return None if not aggregated or re.search(r"\b(without|topk|bottomk|on|ignoring) ?\(", words) else split

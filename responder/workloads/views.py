@@ -191,6 +191,11 @@ class Pod(View):
         return self.metadata.get("generateName") in (f"{owner}-", owner)
 
     @property
+    def node(self) -> str:
+        """The node it was put on; empty before that."""
+        return str(self.spec.get("nodeName") or "")
+
+    @property
     def terminal(self) -> bool:
         return self.status.get("phase") in ("Succeeded", "Failed")
 

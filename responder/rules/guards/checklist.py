@@ -9,6 +9,7 @@ from responder.rules.guards.cause import caused_by_rollout, inside_window
 from responder.rules.guards.condition import still_true
 from responder.rules.guards.existence import not_paused, target_exists, workload_exists
 from responder.rules.guards.marks import not_frozen, not_protected
+from responder.rules.guards.pods import new_pods_worse, not_one_node
 from responder.rules.guards.repetition import not_again
 from responder.rules.guards.reversible import reversible
 from responder.rules.guards.target_health import target_was_good
@@ -24,6 +25,8 @@ GUARDS: tuple[Guard, ...] = (
     still_true,
     inside_window,
     caused_by_rollout,
+    new_pods_worse,
+    not_one_node,
     target_was_good,
     not_again,
     not_frozen,

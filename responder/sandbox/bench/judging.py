@@ -13,7 +13,7 @@ from time import perf_counter
 
 from responder.rules.conditions import comparisons
 from responder.rules.decide import Course, decide
-from responder.rules.facts import Facts
+from responder.rules.facts import Apart, Facts
 from responder.rules.load import load_rules
 from responder.rules.measurement import Measurement
 from responder.rules.model import RuleFile, RuleSet
@@ -109,6 +109,8 @@ def _facts(file: RuleFile, history: History, now: datetime) -> Facts:
         measurements={leaf: Measurement(BAD, 10_000, 5_000, window, now)},
         before={leaf: Measurement(GOOD, 10_000, 0, window, began)},
         series={leaf.metric: {at: BAD if at > began else GOOD for at in instants}},
+        apart={leaf: Apart(Measurement(BAD, 10_000, 5_000, window, now))},
+        nodes={},
     )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from responder.rules.conditions import Comparison, comparisons
-from responder.rules.facts import Facts, Series
+from responder.rules.facts import Apart, Facts, PodCount, Series
 from responder.rules.load import load_rules
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule, RuleFile
@@ -99,7 +99,7 @@ def measured(
 def measurements(errors: Measurement, p95: Measurement) -> dict[Comparison, Measurement]:
     """What every rule of the reference file compares, measured so."""
     found = {"error_rate": errors, "latency_p95": p95}
-    return {leaf: found[leaf.metric] for rule in FILE.rules for leaf in comparisons(rule.condition)}
+    return {leaf: found[leaf.metric] for leaf in comparisons_of(FILE)}
 
 
 def series(value: float, onset: datetime | None = V2_FROM + MINUTE, bad: float = 0.05) -> Series:
@@ -107,6 +107,25 @@ def series(value: float, onset: datetime | None = V2_FROM + MINUTE, bad: float =
     start, count = V2_FROM - 10 * MINUTE, 50
     instants = [start + n * MINUTE / 2 for n in range(count + 1)]
     return {at: bad if onset is not None and at >= onset else value for at in instants}
+
+
+def comparisons_of(file: RuleFile) -> tuple[Comparison, ...]:
+    return tuple(leaf for rule in file.rules for leaf in comparisons(rule.condition))
+
+
+def apart(
+    new: Measurement, new_beside: Measurement | None = None, old_beside: Measurement | None = None
+) -> dict[Comparison, Apart]:
+    """Every metric of the new pods now, and of both while they served beside each other."""
+    return dict.fromkeys(comparisons_of(FILE), Apart(new, new_beside, old_beside))
+
+
+def by_pod(
+    *pods: tuple[str, float, float], revision: str = "hash-v2"
+) -> dict[Comparison, tuple[PodCount, ...]]:
+    """Every metric by pod: name, samples, bad ones."""
+    counts = tuple(PodCount(name, revision, samples, bad) for name, samples, bad in pods)
+    return dict.fromkeys(comparisons_of(FILE), counts)
 
 
 def facts(
@@ -128,8 +147,11 @@ def facts(
         bad=bad,
         target=Target(target, certain=True),
         measurements=measurements(measured(0.05), measured(0.2)),
-        before=measurements(measured(0.001, at=V2_FROM), measured(0.2, at=V2_FROM)),
+        before=measurements(measured(0.001, bad=10, at=V2_FROM), measured(0.2, bad=10, at=V2_FROM)),
         series={"error_rate": series(0.0), "latency_p95": series(0.2, None)},
+        apart=apart(measured(0.05)),
+        by_pod=by_pod(("p1", 3_000, 150), ("p2", 3_000, 150)),
+        nodes={"p1": "node-1", "p2": "node-2"},
     )
     return replace(base, **changes)
 

@@ -202,7 +202,7 @@ def test_only_overridable_verdicts_are_offered() -> None:
         "NotFrozen/Frozen"
     ]
     assert [each for each in judgement.overridable if "Frozen" not in each] == [
-        "StillTrue/PrometheusUnavailable"
+        f"{check}/PrometheusUnavailable" for check in ("StillTrue", "NewPodsWorse", "NotOneNode")
     ]
     assert judgement.possible
     assert [v.check for v in judgement.verdicts if v.result is Result.FAILED] == ["NotFrozen"]

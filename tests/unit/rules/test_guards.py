@@ -26,6 +26,8 @@ from tests.unit.rules.build import (
     NOW,
     V1_FROM,
     V2_FROM,
+    apart,
+    by_pod,
     facts,
     file,
     history,
@@ -64,8 +66,18 @@ def before(value: float | None, **counts: Any) -> dict[str, Any]:
     """Asked of the metric, as the ledger never saw v1 healthy."""
     return {
         "ledger": ledger(serving("v1", V1_FROM, V2_FROM), serving("v2", V2_FROM)),
-        "before": measurements(measured(value, at=V2_FROM, **counts), GOOD),
+        "before": measurements(measured(value, at=V2_FROM, **{"bad": 10_000 * (value or 0), **counts}), GOOD),
     }
+
+
+def rate(value: float, samples: float = 10_000) -> Measurement:
+    """An error rate with its count."""
+    return measured(value, samples=samples, bad=value * samples)
+
+
+def beside(new: float, old: float, samples: float = 10_000) -> Any:
+    """New pods and old ones while both served; the new ones are bad now in any case."""
+    return apart(rate(0.05), rate(new, samples), rate(old, samples))
 
 
 def error_series(**changes: Any) -> dict[str, Any]:
@@ -182,6 +194,39 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
         "AnotherRevisionServed",
         {"ledger": ledger(serving("v2", V2_FROM), serving("v1", V2_FROM + MINUTE / 2))},
     ),
+    ("NewPodsWorse", P, "NewPodsWorse", {}),
+    ("NewPodsWorse", P, "NewPodsWorse", {"apart": beside(0.05, 0.001)}),
+    # As bad as each other while both served: what both rest on is broken.
+    ("NewPodsWorse", F, "NotOnlyTheNewPods", {"apart": beside(0.05, 0.05)}),
+    ("NewPodsWorse", F, "NotOnlyTheNewPods", {"apart": beside(0.0, 0.05)}),
+    # Both above the threshold, but the new ones far more: going back helps.
+    ("NewPodsWorse", P, "NewPodsWorse", {"apart": beside(0.4, 0.012)}),
+    # Neither was bad yet, or the old ones had too few requests to tell: the target's own level counts.
+    ("NewPodsWorse", P, "NewPodsWorse", {"apart": beside(0.001, 0.001)}),
+    ("NewPodsWorse", P, "NewPodsWorse", {"apart": beside(0.05, 0.05, samples=20)}),
+    ("NewPodsWorse", F, "NewPodsNoWorse", {"apart": apart(rate(0.011)), **before(0.0099)}),
+    ("NewPodsWorse", U, "NothingToCompareWith", before(None)),
+    ("NewPodsWorse", P, "NotSplitByRevision", {"apart": apart(measured(None)), "by_pod": {}}),
+    ("NewPodsWorse", U, "NewPodsNotMeasured", {"apart": apart(measured(None))}),
+    ("NewPodsWorse", U, "PrometheusUnavailable", {"apart": apart(measured(None)), "trouble": "It is away."}),
+    ("NewPodsWorse", U, "RevisionsUnknown", {"apart": {}}),
+    ("NewPodsWorse", U, "NothingToCompare", errors(0.001)),
+    ("NewPodsWorse", U, "PrometheusUnavailable", {**errors(None), "trouble": "It is away."}),
+    ("NotOneNode", P, "SeveralNodes", {}),
+    ("NotOneNode", F, "OneNodeOnly", {"by_pod": by_pod(("p1", 3_000, 300), ("p2", 3_000, 0))}),
+    ("NotOneNode", F, "OneNodeOnly", {"by_pod": by_pod(("p1", 3_000, 300), ("p2", 3_000, 3))}),
+    ("NotOneNode", P, "SeveralNodes", {"by_pod": by_pod(("p1", 3_000, 300), ("p2", 3_000, 60))}),
+    ("NotOneNode", U, "TooFewSamplesElsewhere", {"by_pod": by_pod(("p1", 3_000, 300), ("p2", 40, 0))}),
+    # The old revision's pods are not what is judged here.
+    ("NotOneNode", P, "NotSplitByPod", {"by_pod": by_pod(("p1", 3_000, 300), revision="hash-v1")}),
+    ("NotOneNode", F, "OneNodeOnly", {"by_pod": by_pod(("p1", 900, 90), ("p2", 900, 0), revision="")}),
+    # A pod that is gone since is taken for one from elsewhere.
+    ("NotOneNode", P, "SeveralNodes", {"by_pod": by_pod(("p1", 900, 90), ("p0", 900, 90))}),
+    ("NotOneNode", P, "OneNodeAlone", {"nodes": {"p1": "node-1", "p2": "node-1"}}),
+    ("NotOneNode", P, "NotSplitByPod", {"by_pod": {}}),
+    ("NotOneNode", U, "PrometheusUnavailable", {"by_pod": {}, "trouble": "It is away."}),
+    ("NotOneNode", U, "PodsUnknown", {"nodes": None}),
+    ("NotOneNode", U, "NothingToCompare", errors(0.001)),
     ("TargetWasGood", P, "TargetSeenHealthy", {}),
     ("TargetWasGood", U, "TargetUnknown", {"target": None}),
     ("TargetWasGood", P, "TargetWasGood", before(0.001)),

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from responder.rules.findings import TextError
-from responder.rules.promql import check_query, find_placeholders, render, workload_labels
+from responder.rules.promql import check_query, find_placeholders, render, split_by, workload_labels
 from responder.workloads.key import WorkloadKey
 
 RANGE = timedelta(minutes=1, seconds=30)
@@ -95,3 +95,24 @@ def test_queries_that_prometheus_could_not_use(query: str, message: str) -> None
 @pytest.mark.parametrize("query", ["x", "sum(rate(x[5m])) or vector(0)", "(x)", "1 - avg(x)"])
 def test_queries_that_it_can(query: str) -> None:
     check_query(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "apart"),
+    [
+        ("sum(increase(x[5m]))", "sum by (pod) (increase(x{}[5m]))"),
+        ("sum by (le) (rate(x[5m])) or vector(0)", "sum by (le, pod) (rate(x{}[5m])) or  vector(0)"),
+        ("sum(rate(x[5m])) by (pod)", "sum by (pod) (rate(x{}[5m]))"),
+        ("sum(a) - sum(b)", "sum by (pod) (a{}) - sum by (pod) (b{})"),
+        # Text in a label's value is no aggregation, whatever it says.
+        ('sum(a{on="sum(x"})', 'sum by (pod) (a{on="sum(x"})'),
+        ("rate(x[5m])", None),
+        ("sum_over_time(x[5m])", None),
+        ("sum without (z) (x)", None),
+        ("topk(3, sum(x))", None),
+        ("sum(a) / on (le) sum(b)", None),
+        ("sum(", None),
+    ],
+)
+def test_what_a_sum_adds_up_is_kept_apart(query: str, apart: str | None) -> None:
+    assert split_by(query, ("pod",)) == apart

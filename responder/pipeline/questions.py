@@ -1,0 +1,207 @@
+"""The questions to Prometheus for one judgement: each metric now, before, at short range. Decides nothing.
+
+Asked by gather.py, all at the same time. What stays without an answer is unknown, never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from responder.clients.measure import measure
+from responder.clients.prometheus import Prometheus, PrometheusUnavailable, QueryRejected
+from responder.rules.conditions import Comparison, comparisons
+from responder.rules.facts import Apart, PodCount, Series
+from responder.rules.measurement import Measurement
+from responder.rules.model import Metric, Rule, RuleFile
+from responder.rules.promql import render, split_by
+from responder.tasks import together
+from responder.workloads.target import Target
+from responder.workloads.templates import HASH_LABEL
+from responder.workloads.views import ReplicaSet
+
+# What our scrape configuration gives every series of a pod, so that metrics split by revision and pod.
+HASH_METRIC_LABEL = HASH_LABEL.replace("-", "_")
+POD_METRIC_LABEL = "pod"
+
+# Prometheus refuses more than 11,000 steps; this many show an onset well enough and cost little.
+_MOST_STEPS = 1500
+_SHORTEST_STEP = timedelta(seconds=1)
+
+
+class Questions:
+    """The questions to Prometheus for one judgement; remembers why one stayed without an answer."""
+
+    def __init__(
+        self,
+        prometheus: Prometheus,
+        file: RuleFile,
+        now: datetime,
+        bad: ReplicaSet | None,
+        target: Target | None,
+    ) -> None:
+        self._prometheus = prometheus
+        self._file = file
+        self._now = now
+        self._bad = bad
+        self._target = target
+        self.trouble = ""
+
+    async def measure_now(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, Measurement]:
+        """Each comparison's metric now; where samples are too few, once more over twice the range."""
+        async with together() as group:
+            tasks = {
+                leaf: group.create_task(self._measure_enough(leaf, self._file.selector)) for leaf in leaves
+            }
+        return {leaf: task.result() for leaf, task in tasks.items()}
+
+    async def measure_before(
+        self, leaves: tuple[Comparison, ...], began: datetime | None
+    ) -> dict[Comparison, Measurement]:
+        """Each comparison's metric of the target, just before the bad revision began to serve."""
+        if began is None or self._target is None:
+            return {}
+        target = self._target.replicaset
+        async with together() as group:
+            tasks = {leaf: group.create_task(self._measure_target(leaf, target, began)) for leaf in leaves}
+        return {leaf: task.result() for leaf, task in tasks.items()}
+
+    async def fetch_series(self, leaves: tuple[Comparison, ...], began: datetime | None) -> dict[str, Series]:
+        """Each metric at short range, from the clean gap before the bad revision until now."""
+        metrics = {leaf.metric: self._file.metrics[leaf.metric] for leaf in leaves}
+        if began is None or began >= self._now:
+            return {}
+        start = began - self._file.rollback.clean_gap
+        shortest = min(metric.onset_range for metric in metrics.values())
+        step = max(_SHORTEST_STEP, shortest / 4, (self._now - start) / _MOST_STEPS)
+        step = timedelta(seconds=round(step.total_seconds()))
+        async with together() as group:
+            tasks = {
+                name: group.create_task(self._fetch_one(metric, start, step))
+                for name, metric in metrics.items()
+            }
+        return {name: task.result() for name, task in tasks.items()}
+
+    async def measure_apart(
+        self, leaves: tuple[Comparison, ...], began: datetime | None, beside_until: datetime | None
+    ) -> dict[Comparison, Apart]:
+        """Each comparison's metric for new pods and old ones apart.
+
+        They served beside each other from `began` until `beside_until`; None where they did not.
+        """
+        if began is None or self._bad is None or self._target is None:
+            return {}
+        async with together() as group:
+            tasks = {
+                leaf: group.create_task(self._measure_apart(leaf, began, beside_until)) for leaf in leaves
+            }
+        return {leaf: task.result() for leaf, task in tasks.items()}
+
+    async def count_by_pod(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, tuple[PodCount, ...]]:
+        """How many samples and bad ones each pod had, for each comparison where that can be asked."""
+        async with together() as group:
+            tasks = {leaf: group.create_task(self._count_by_pod(leaf)) for leaf in leaves}
+        return {leaf: task.result() for leaf, task in tasks.items()}
+
+    async def _measure_apart(self, leaf: Comparison, began: datetime, beside_until: datetime | None) -> Apart:
+        assert self._bad is not None
+        assert self._target is not None
+        new = self._file.selector | {HASH_METRIC_LABEL: self._bad.hash}
+        old = self._file.selector | {HASH_METRIC_LABEL: self._target.replicaset.hash}
+        beside = timedelta() if beside_until is None else beside_until - began
+        async with together() as group:
+            now = group.create_task(self._measure_enough(leaf, new))
+            if beside_until is None or beside < _SHORTEST_STEP:
+                return Apart(await now)
+            window = min(beside, self._file.metrics[leaf.metric].range)
+            new_beside = group.create_task(self._measure(leaf, new, beside_until, window))
+            old_beside = group.create_task(self._measure(leaf, old, beside_until, window))
+        return Apart(now.result(), new_beside.result(), old_beside.result())
+
+    async def _count_by_pod(self, leaf: Comparison) -> tuple[PodCount, ...]:
+        metric = self._file.metrics[leaf.metric]
+        async with together() as group:
+            samples = group.create_task(self._ask_by_pod(leaf, metric.samples))
+            bad = group.create_task(self._ask_by_pod(leaf, metric.bad_samples))
+        return tuple(
+            PodCount(pod, revision, value, bad.result().get((pod, revision)))
+            for (pod, revision), value in samples.result().items()
+        )
+
+    async def _ask_by_pod(self, leaf: Comparison, template: str | None) -> dict[tuple[str, str], float]:
+        """A count by pod and revision hash. A metric's series need not carry either label."""
+        if template is None:
+            return {}
+        metric = self._file.metrics[leaf.metric]
+        query = render(
+            template,
+            self._file.selector,
+            range=metric.range,
+            threshold=leaf.threshold,
+            quantile=metric.quantile,
+        )
+        split = split_by(query, (POD_METRIC_LABEL, HASH_METRIC_LABEL))
+        if split is None:
+            return {}
+        try:
+            found = await self._prometheus.query(split, at=self._now)
+        except PrometheusUnavailable as error:
+            self.trouble = str(error)
+            return {}
+        except QueryRejected:
+            # Only that it can't be asked apart: the query itself is asked whole beside this.
+            return {}
+        return {
+            (labels[POD_METRIC_LABEL], labels.get(HASH_METRIC_LABEL, "")): sample.value
+            for sample in found
+            if POD_METRIC_LABEL in (labels := sample.labels)
+        }
+
+    async def _measure_enough(self, leaf: Comparison, selector: Mapping[str, str]) -> Measurement:
+        metric = self._file.metrics[leaf.metric]
+        first = await self._measure(leaf, selector, self._now, metric.range)
+        if first.rests_on(metric.min_samples):
+            return first
+        wider = await self._measure(leaf, selector, self._now, metric.range * 2)
+        return wider if wider.rests_on(metric.min_samples) else first
+
+    async def _measure_target(self, leaf: Comparison, target: ReplicaSet, began: datetime) -> Measurement:
+        """On the target's own pods, or on the whole workload where the metric does not split by revision."""
+        metric = self._file.metrics[leaf.metric]
+        own = self._file.selector | {HASH_METRIC_LABEL: target.hash}
+        measured = await self._measure(leaf, own, began, metric.range)
+        if measured.measured or self._bad is None:
+            return measured
+        of_bad = self._file.selector | {HASH_METRIC_LABEL: self._bad.hash}
+        splits = await self._measure(leaf, of_bad, self._now, metric.range)
+        if splits.measured:
+            return measured
+        return await self._measure(leaf, self._file.selector, began, metric.range)
+
+    async def _measure(
+        self, leaf: Comparison, selector: Mapping[str, str], at: datetime, range: timedelta
+    ) -> Measurement:
+        metric = self._file.metrics[leaf.metric]
+        try:
+            return await measure(
+                self._prometheus, metric, selector, at=at, range=range, threshold=leaf.threshold
+            )
+        except (PrometheusUnavailable, QueryRejected) as error:
+            self.trouble = str(error)
+            return Measurement(value=None, samples=None, bad_samples=None, range=range, at=at)
+
+    async def _fetch_one(self, metric: Metric, start: datetime, step: timedelta) -> Series:
+        query = render(metric.query, self._file.selector, range=metric.onset_range, quantile=metric.quantile)
+        try:
+            found = await self._prometheus.query_range(query, start=start, end=self._now, step=step)
+        except (PrometheusUnavailable, QueryRejected) as error:
+            self.trouble = str(error)
+            return {}
+        if len(found) != 1:
+            return {}
+        return {sample.at: sample.value for sample in found[0].samples}
+
+
+def comparisons_of(rules: tuple[Rule, ...]) -> tuple[Comparison, ...]:
+    """Every comparison of the rules' conditions, each once."""
+    return tuple(dict.fromkeys(leaf for rule in rules for leaf in comparisons(rule.condition)))
