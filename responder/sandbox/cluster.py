@@ -14,11 +14,12 @@ from typing import Any
 from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.sandbox.api.access import Tokens
+from responder.sandbox.api.admission import Admission
 from responder.sandbox.api.fault_plan import FaultPlan
 from responder.sandbox.api.faults import Faults
 from responder.sandbox.api.objects import Object, name_of, namespace_of
 from responder.sandbox.api.request_log import RequestLog
-from responder.sandbox.api.server import ADMIN_TOKEN, ApiServer, kubeconfig, run_server
+from responder.sandbox.api.server import ADMIN_TOKEN, ApiServer, kubeconfig
 from responder.sandbox.api.store import Store
 from responder.sandbox.controllers.conditions import is_complete
 from responder.sandbox.controllers.fields import annotations_of, labels_of, status_of
@@ -52,6 +53,11 @@ class Cluster:
     def put_gate(self, gate: Gate | None) -> None:
         """Let every request to the API server pass through the gate."""
         self._server.gate = gate
+
+    @property
+    def admission(self) -> Admission:
+        """Webhooks that shall change or deny what is written."""
+        return self.store.admission
 
     async def play(self, plan: FaultPlan) -> None:
         """Put a plan's fault rules in force and let befall the API server what the plan says, in its time."""
@@ -95,7 +101,7 @@ class Cluster:
             running = group.create_task(controllers.run(), name="controllers")
             try:
                 server = ApiServer(store, tokens)
-                async with run_server(server.app(), host, port) as url:
+                async with server.listening(host, port) as url:
                     yield cls(server, controllers, url, clock)
             except Exception as error:  # noqa: BLE001 - raised below as it is, not wrapped in a group
                 failure = error

@@ -52,6 +52,13 @@ def count(*members: str) -> Cell:
     return cell
 
 
+def quota_use(obj: Object, _now: datetime) -> str:
+    """What a quota's status says is used of what it allows: pods: 3/5."""
+    status = obj.get("status") or {}
+    hard, used = status.get("hard") or {}, status.get("used") or {}
+    return ", ".join(f"{item}: {used.get(item, 0)}/{limit}" for item, limit in hard.items())
+
+
 def external_address(obj: Object, _now: datetime) -> str:
     """Where a Service is reached from outside."""
     spec = obj["spec"]

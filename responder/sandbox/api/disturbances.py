@@ -18,6 +18,38 @@ class ExpireWatches:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakWatches:
+    """The connections of watches whose path with query matches break, without a word."""
+
+    at: datetime
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HangWatches:
+    """Watches that are open and whose path with query matches stay open, and tell nothing any more.
+
+    Not even that their time is over: only who gives up on one gets a new one, which works.
+    """
+
+    at: datetime
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LagWatches:
+    """For lasts_seconds, watches whose path with query matches tell everything so many seconds late.
+
+    Those that are open and those that begin meanwhile, in order, as from a cache that falls behind.
+    """
+
+    at: datetime
+    seconds: float
+    lasts_seconds: float
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LoseHistory:
     """All history is compacted: who watches or pages on from an earlier version gets 410."""
 
@@ -26,7 +58,10 @@ class LoseHistory:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Every connection breaks, none is served for a while, and the history before is lost; objects stay."""
+    """Every connection breaks, new ones are refused for a while, and the past is forgotten; objects stay.
+
+    Refused by the socket itself where the server listens on one of its own (ApiServer.listening).
+    """
 
     at: datetime
     down_seconds: float
@@ -40,4 +75,4 @@ class SkewClock:
     seconds: float
 
 
-Disturbance = ExpireWatches | LoseHistory | Restart | SkewClock
+Disturbance = ExpireWatches | BreakWatches | HangWatches | LagWatches | LoseHistory | Restart | SkewClock

@@ -52,6 +52,11 @@ class Exchange:
         query = self.request.rel_url.raw_query_string
         return f"{self.path}?{query}" if query else self.path
 
+    def break_off(self) -> None:
+        """Break the connection it came on."""
+        if self.request.transport is not None:
+            self.request.transport.abort()
+
     async def read_body(self) -> None:
         """Take the body in; ApiError 413 above the limit."""
         try:

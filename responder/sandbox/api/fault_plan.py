@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from responder.sandbox.api.disturbances import Disturbance, ExpireWatches, LoseHistory, Restart, SkewClock
+from responder.sandbox.api.disturbances import (
+    BreakWatches,
+    Disturbance,
+    ExpireWatches,
+    HangWatches,
+    LagWatches,
+    LoseHistory,
+    Restart,
+    SkewClock,
+)
 from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, FaultRule, Hang, Late, Refuse
 
 _LONGEST_WINDOW_SECONDS = 20.0
@@ -19,6 +28,7 @@ _LONGEST_DELAY_SECONDS = 5.0
 _LONGEST_LATENESS_SECONDS = 60.0
 _LONGEST_DOWN_SECONDS = 5.0
 _LARGEST_SKEW_SECONDS = 120.0
+_LONGEST_LAG_SECONDS = 10.0
 _MOST_HITS = 3
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -105,8 +115,13 @@ def _effect(source: random.Random, *, writes: bool) -> Effect:
 def _disturbance(source: random.Random, at: datetime) -> Disturbance:
     down = round(source.uniform(0.1, _LONGEST_DOWN_SECONDS), 3)
     skew = round(source.uniform(-_LARGEST_SKEW_SECONDS, _LARGEST_SKEW_SECONDS), 3)
+    lag = round(source.uniform(0.1, _LONGEST_LAG_SECONDS), 3)
+    lasts = round(source.uniform(1, _LONGEST_WINDOW_SECONDS), 3)
     choices: list[Disturbance] = [
         ExpireWatches(at),
+        BreakWatches(at),
+        HangWatches(at),
+        LagWatches(at, lag, lasts),
         LoseHistory(at),
         Restart(at, down),
         SkewClock(at, skew),

@@ -128,6 +128,12 @@ KIND_COLUMNS: dict[str, tuple[Column, ...]] = {
         ),
         AGE,
     ),
+    "resourcequotas": (
+        NAME,
+        Column("Request", "string", cells.quota_use, description="What is used, and how much may be."),
+        Column("Limit", "string", field("status.limits")),
+        AGE,
+    ),
     "secrets": (
         NAME,
         Column("Type", "string", field("type")),

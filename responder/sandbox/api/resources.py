@@ -147,6 +147,7 @@ BUILT_IN: tuple[Resource, ...] = (
         deletion_returns_object=True,
         field_labels=_POD_FIELDS,
     ),
+    _core("resourcequotas", "ResourceQuota", "quota", has_status=True, deletion_returns_object=True),
     _core("secrets", "Secret", field_labels=("type",)),
     _core("serviceaccounts", "ServiceAccount", "sa", deletion_returns_object=True),
     _core(

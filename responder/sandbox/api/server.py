@@ -20,10 +20,20 @@ from responder.sandbox.api.access import ADMIN, Attributes, Authorizer, Tokens
 from responder.sandbox.api.answers import refusal, respond
 from responder.sandbox.api.call import Call, Reply
 from responder.sandbox.api.discovery import answer_discovery
-from responder.sandbox.api.disturbances import Disturbance, ExpireWatches, LoseHistory, Restart, SkewClock
+from responder.sandbox.api.disturbances import (
+    BreakWatches,
+    Disturbance,
+    ExpireWatches,
+    HangWatches,
+    LagWatches,
+    LoseHistory,
+    Restart,
+    SkewClock,
+)
 from responder.sandbox.api.exchange import BEARER_PREFIX, MAX_BODY_BYTES, Exchange
 from responder.sandbox.api.fault_plan import FaultPlan
 from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, Faults, Hang, Late, Refuse
+from responder.sandbox.api.listener import Listener
 from responder.sandbox.api.lists import requested_version
 from responder.sandbox.api.objects import Object
 from responder.sandbox.api.openapi import answer_openapi
@@ -60,13 +70,20 @@ class ApiServer:
         self._authorizer = Authorizer(store)
         self._verbs = Verbs(store)
         self._subresources = Subresources(store, self._verbs, self.tokens)
-        self._streams = Streams(store)
         # Its own clock may be made wrong; faults and the log keep to the true one.
         self._clock = store.clock
+        self._streams = Streams(store, self._clock)
         self._skewed = SkewedClock(store.clock)
         # Those that wait for their next request as well.
         self._connections: WeakSet[asyncio.BaseTransport] = WeakSet()
         self._is_down = False
+        self._listener: Listener | None = None
+
+    @asynccontextmanager
+    async def listening(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+        """Serve on a socket of its own while the block runs and yield the URL; port 0 takes a free one."""
+        async with Listener.opened(self.app(), host, port) as self._listener:
+            yield self._listener.url
 
     def app(self) -> web.Application:
         """Return a web application that serves this API."""
@@ -90,6 +107,12 @@ class ApiServer:
         match disturbance:
             case ExpireWatches(path=path):
                 self._streams.expire(path)
+            case BreakWatches(path=path):
+                self._streams.sever(path)
+            case HangWatches(path=path):
+                self._streams.hang(path)
+            case LagWatches(seconds=seconds, lasts_seconds=lasts, path=path):
+                self._streams.delay(path, seconds, self._clock.now() + timedelta(seconds=lasts))
             case LoseHistory():
                 self.store.history.compact(self.store.resource_version)
             case SkewClock(seconds=seconds):
@@ -102,12 +125,16 @@ class ApiServer:
 
     async def _restart(self, down_seconds: float) -> None:
         self._is_down = True
+        if self._listener is not None:
+            await self._listener.close()
         for connection in tuple(self._connections):
             if isinstance(connection, asyncio.Transport):
                 connection.abort()
         # What the server kept in memory of the past is gone with it.
         self.store.history.compact(self.store.resource_version)
         await self._clock.sleep(down_seconds)
+        if self._listener is not None:
+            await self._listener.reopen()
         self._is_down = False
 
     async def _end_streams(self, _app: web.Application) -> None:
@@ -120,7 +147,8 @@ class ApiServer:
         try:
             if self._is_down:
                 return await self._fall_silent(exchange, DropBefore())
-            effect = self.faults.take(request.method, exchange.target_text, exchange.at)
+            client = request.headers.get("User-Agent", "")
+            effect = self.faults.take(request.method, exchange.target_text, exchange.at, client)
             await exchange.read_body()
             return await self._answer(exchange, effect)
         except ApiError as error:
@@ -251,7 +279,7 @@ class ApiServer:
         if isinstance(effect, Hang):
             # Ends when the client gives up or the server stops: both cancel this handler.
             await asyncio.get_running_loop().create_future()
-        _break_off(exchange)
+        exchange.break_off()
         return web.Response()
 
     def _respond(
@@ -275,13 +303,8 @@ class ApiServer:
 @asynccontextmanager
 async def run_server(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve app while the block runs and yield its URL; port 0 takes a free one."""
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield f"http://{host}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with Listener.opened(app, host, port) as listener:
+        yield listener.url
 
 
 def kubeconfig(
@@ -303,12 +326,6 @@ def kubeconfig(
         "contexts": [{"name": "sandbox", "context": context}],
         "current-context": "sandbox",
     }
-
-
-def _break_off(exchange: Exchange) -> None:
-    transport = exchange.request.transport
-    if transport is not None:
-        transport.abort()
 
 
 def _check_scope(target: Target, resource: Resource) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from responder.clock import Clock
 from responder.sandbox.api import status
 from responder.sandbox.api.addresses import assign_addresses
+from responder.sandbox.api.admission import Admission
 from responder.sandbox.api.custom import (
     CLEANUP_FINALIZER,
     DEFINITIONS,
@@ -42,6 +43,7 @@ from responder.sandbox.api.objects import (
 )
 from responder.sandbox.api.ownership import Ownership
 from responder.sandbox.api.preconditions import check_locks, check_namespace, refuse_invalid
+from responder.sandbox.api.quotas import Quotas
 from responder.sandbox.api.resources import Catalog, Resource
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.structure import Structure
@@ -78,6 +80,8 @@ class Store:
         self._delivering = False
         self.subscribe(Definitions(self).observe)
         self.subscribe(GarbageCollector(self).observe)
+        self.admission = Admission(Quotas(self))
+        self.subscribe(self.admission.quotas.observe)
         for name in _FIRST_NAMESPACES:
             self.create("namespaces", {"metadata": {"name": name}}, manager="kube-apiserver")
 
@@ -155,7 +159,8 @@ class Store:
 
         managed_fields: who owns what, where that is not all manager's (after an apply).
 
-        Raises ApiError: 404 without its namespace, 409 when the name is taken, 422 when it is invalid.
+        Raises ApiError: 403 when admission refuses it, 404 without its namespace, 409 when the name is
+        taken, 422 when it is invalid.
         """
         resource, new = self.resource(key), copied(obj)
         meta = metadata(new)
@@ -170,8 +175,13 @@ class Store:
             meta["name"] = self._generated_name(key, namespace_of(new), meta["generateName"])
         kind = self.kind(resource)
         kind.prepare_create(new)
+        admitted = self.admission.changed(resource, new, None)
+        if admitted is not new:
+            new, meta = admitted, metadata(admitted)
+            kind.prepare_create(new)
         _tidy(meta)
         refuse_invalid(resource, new, kind.validate(new, None, ""))
+        self.admission.check(resource, new, None)
         taken = self._stored(key).get((namespace_of(new), name_of(new)))
         if taken is not None:
             dying = bool(taken["metadata"].get("deletionTimestamp"))
@@ -204,7 +214,7 @@ class Store:
 
         A resourceVersion in obj is a lock: ApiError 409 when another write came first. A write that changes
         nothing keeps the version and tells nobody. managed_fields is as for create. Raises
-        ApiError 404 and 422 as create does.
+        ApiError 403, 404 and 422 as create does.
         """
         resource, new = self.resource(key), copied(obj)
         old = self._stored(key).get((namespace_of(new), name_of(new)))
@@ -218,9 +228,14 @@ class Store:
                 meta[member] = kept[member]
         kind = self.kind(resource)
         kind.prepare_update(new, old, subresource)
+        admitted = self.admission.changed(resource, new, old, subresource)
+        if admitted is not new:
+            new = admitted
+            kind.prepare_update(new, old, subresource)
         meta = new["metadata"]
         _tidy(meta)
         refuse_invalid(resource, new, kind.validate(new, old, subresource))
+        self.admission.check(resource, new, old, subresource)
         if managed_fields is not None:
             meta["managedFields"] = managed_fields
         if new == old:

@@ -1,4 +1,4 @@
-"""The watches that are open: writes their events out as they were asked for, and ends or expires them.
+"""The watches that are open: writes events out as they were asked for; ends, breaks, hangs or delays.
 
 The server opens one for each watch request.
 """
@@ -6,12 +6,14 @@ The server opens one for each watch request.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiohttp import web
 
+from responder.clock import Clock
 from responder.sandbox.api.answers import json_bytes
 from responder.sandbox.api.exchange import Exchange
 from responder.sandbox.api.lists import parse_selection
@@ -29,7 +31,7 @@ class Stream:
     watch: Watch
     response: web.StreamResponse
     shown: Callable[[WatchEvent], WatchEvent]
-    target_text: str
+    exchange: Exchange
 
     async def run(self) -> web.StreamResponse:
         """Write events until the watch ends."""
@@ -38,12 +40,23 @@ class Stream:
         return self.response
 
 
+@dataclass(frozen=True, slots=True)
+class _Lag:
+    """How late watches of a pattern tell everything, until when."""
+
+    path: str
+    seconds: float
+    ends_at: datetime
+
+
 class Streams:
     """All watches that are open."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
-        self._open: set[Stream] = set()
+        self._clock = clock
+        self._open: dict[Stream, None] = {}
+        self._lags: list[_Lag] = []
 
     @asynccontextmanager
     async def opened(self, exchange: Exchange, resource: Resource, namespace: str) -> AsyncIterator[Stream]:
@@ -53,20 +66,46 @@ class Streams:
         selection = parse_selection(resource, namespace, query)
         shown = self._shown(exchange, resource)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        with Watch(self._store, selection, options) as watch:
-            stream = Stream(watch, response, shown, exchange.target_text)
-            self._open.add(stream)
+        text = exchange.target_text
+        with Watch(self._store, selection, options, lag=lambda: self._lag_seconds(text)) as watch:
+            stream = Stream(watch, response, shown, exchange)
+            self._open[stream] = None
             try:
                 await response.prepare(exchange.request)
                 yield stream
             finally:
-                self._open.discard(stream)
+                del self._open[stream]
 
     def expire(self, path: str) -> None:
         """Tell watches whose path with query matches that their version is too old, and end them."""
-        for stream in self._open:
-            if re.search(path, stream.target_text):
-                stream.watch.expire()
+        for stream in self._matching(path):
+            stream.watch.expire()
+
+    def sever(self, path: str) -> None:
+        """Break the connections of watches whose path with query matches."""
+        for stream in self._matching(path):
+            stream.exchange.break_off()
+
+    def hang(self, path: str) -> None:
+        """Let watches whose path with query matches stay open and tell nothing any more."""
+        for stream in self._matching(path):
+            stream.watch.hang()
+
+    def delay(self, path: str, seconds: float, ends_at: datetime) -> None:
+        """Let watches whose path with query matches, those to come as well, lag so far behind until then."""
+        now = self._clock.now()
+        self._lags = [lag for lag in self._lags if lag.ends_at > now]
+        self._lags.append(_Lag(path, seconds, ends_at))
+
+    def _matching(self, path: str) -> Iterator[Stream]:
+        return (stream for stream in tuple(self._open) if re.search(path, stream.exchange.target_text))
+
+    def _lag_seconds(self, target_text: str) -> float:
+        if not self._lags:
+            return 0.0
+        now = self._clock.now()
+        found = (lag.seconds for lag in self._lags if lag.ends_at > now and re.search(lag.path, target_text))
+        return max(found, default=0.0)
 
     def end(self) -> None:
         """End all of them after what is waiting."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,14 +87,20 @@ def as_partial_event(event: WatchEvent) -> WatchEvent:
 class Watch:
     """One client's stream. Use it as a context manager, so that the store forgets it in the end."""
 
-    def __init__(self, store: Store, selection: Selection, options: WatchOptions) -> None:
+    def __init__(
+        self, store: Store, selection: Selection, options: WatchOptions, *, lag: Callable[[], float]
+    ) -> None:
+        """lag is how many seconds late what happens now shall be told."""
         self._store = store
         self._selection = selection
         self._options = options
-        self._waiting: deque[Event] = deque()
+        self._lag = lag
+        # Each with the time, as the loop counts it, from which on it may be told.
+        self._waiting: deque[tuple[float, Event]] = deque()
         self._woken = asyncio.Event()
         self._closed = False
         self._expired = False
+        self._hung = False
         self._seen = options.version or 0
 
     def __enter__(self) -> Watch:
@@ -114,33 +120,48 @@ class Watch:
         self._expired = True
         self.close()
 
+    def hang(self) -> None:
+        """Tell nothing any more, and do not end."""
+        self._hung = True
+        self._waiting.clear()
+        self._woken.set()
+
     async def events(self) -> AsyncIterator[WatchEvent]:
         """Yield events until the timeout, the end of the server or an error, which is the last event."""
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._options.timeout_seconds
         try:
-            for event in self._beginning():
-                yield event
+            beginning = self._beginning()
         except ApiError as error:
             yield {"type": "ERROR", "object": error.status()}
             return
+        told_at = loop.time() + self._lag()
+        while loop.time() < told_at and not (self._closed or self._hung):
+            await self._wait_until(told_at)
+        for event in () if self._hung else beginning:
+            yield event
         bookmark_at = self._next_bookmark(loop.time(), ends_at)
-        while not self._closed and loop.time() < ends_at:
-            while self._waiting:
-                for event in self._translated(self._waiting.popleft()):
+        while self._hung or (not self._closed and loop.time() < ends_at):
+            if self._hung:
+                # Ends when the client gives up or the server stops: both cancel this.
+                await loop.create_future()
+            while self._waiting and self._waiting[0][0] <= loop.time():
+                for event in self._translated(self._waiting.popleft()[1]):
                     yield event
-            if loop.time() >= bookmark_at:
+            if not self._waiting and loop.time() >= bookmark_at:
                 yield self._bookmark({})
                 bookmark_at = self._next_bookmark(loop.time(), ends_at)
-            await self._wait_until(min(ends_at, bookmark_at))
+            due = self._waiting[0][0] if self._waiting else bookmark_at
+            await self._wait_until(min(ends_at, due))
         if self._expired:
             too_old = f"too old resource version: {self._seen} ({self._store.resource_version})"
             yield {"type": "ERROR", "object": status.expired(too_old).status()}
 
     async def _wait_until(self, instant: float) -> None:
-        if self._waiting or self._closed:
-            return
+        """Return then, or when the end has come, or when something new may already be told."""
         self._woken.clear()
+        if self._closed or self._hung or instant <= asyncio.get_running_loop().time():
+            return
         try:
             async with asyncio.timeout_at(instant):
                 await self._woken.wait()
@@ -148,11 +169,14 @@ class Watch:
             return
 
     def _observe(self, event: Event) -> None:
-        if event.resource.key != self._selection.resource.storage_key:
+        if event.resource.key != self._selection.resource.storage_key or self._hung:
             return
         if len(self._waiting) >= _BACKLOG:
             self._closed = True
-        self._waiting.append(event)
+        due = asyncio.get_running_loop().time() + self._lag()
+        if self._waiting:
+            due = max(due, self._waiting[-1][0])
+        self._waiting.append((due, event))
         self._woken.set()
 
     def _beginning(self) -> Sequence[WatchEvent]:

@@ -25,9 +25,10 @@ from responder.sandbox.controllers.statefulset import StatefulSetController
 
 Key = tuple[str, str]
 _LOG = logging.getLogger(__name__)
-# Source: Kubernetes pkg/controller/deployment/deployment_controller.go maxRetries, client-go's item backoff.
-_MAX_RETRIES = 15
-_FIRST_RETRY_SECONDS = 0.005
+# Source: Kubernetes maxRetries in pkg/controller/{deployment,endpointslice}; the others go on for ever.
+_MAX_RETRIES = {"deployment": 15, "endpointslice": 15}
+# Source: client-go util/workqueue/default_rate_limiters.go.
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.005, 1000.0
 
 
 class Controller(Protocol):
@@ -173,11 +174,11 @@ class _Worker:
             self._timers[key] = loop.call_later(wait_seconds, self.add, key)
 
     def _backoff_seconds(self, key: Key, error: ApiError) -> float | None:
-        """Twice as long after each failure; after the last retry the key waits for an event."""
+        """Twice as long after each failure; after the last retry, if any, the key waits for an event."""
         failures = self._failures.pop(key, 0)
         where = "/".join(key)
         _LOG.warning("%s controller, %s, try %d: %s", self.controller.name, where, failures + 1, error)
-        if failures == _MAX_RETRIES:
+        if failures == _MAX_RETRIES.get(self.controller.name):
             return None
         self._failures[key] = failures + 1
-        return float(_FIRST_RETRY_SECONDS * 2**failures)
+        return min(_FIRST_RETRY_SECONDS * 2.0 ** min(failures, 30), _LONGEST_RETRY_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,9 +14,18 @@ from typing import Any
 import aiohttp
 import pytest
 
-from responder.sandbox.api.disturbances import Disturbance, ExpireWatches, LoseHistory, Restart, SkewClock
+from responder.sandbox.api.disturbances import (
+    BreakWatches,
+    Disturbance,
+    ExpireWatches,
+    HangWatches,
+    LagWatches,
+    LoseHistory,
+    Restart,
+    SkewClock,
+)
 from responder.sandbox.api.fault_plan import draw_plan
-from responder.sandbox.api.server import ADMIN_TOKEN, ApiServer, run_server
+from responder.sandbox.api.server import ADMIN_TOKEN, ApiServer
 from responder.sandbox.api.store import Object, Store
 from responder.sandbox.virtual_time import LoopClock
 from tests.shared import run_story
@@ -55,7 +65,7 @@ async def scene(store: Store) -> AsyncIterator[Scene]:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     timeout = aiohttp.ClientTimeout(total=30)
     async with (
-        run_server(server.app()) as url,
+        server.listening() as url,
         aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
     ):
         yield Scene(server, session, url)
@@ -85,6 +95,97 @@ def test_watches_expire_by_pattern(make_store: MakeStore, path: str, expired: bo
                 told = await events(response)
             codes = [event["object"]["code"] for event in told if event["type"] == "ERROR"]
             assert codes == ([410] if expired else [])
+
+    run_story(story())
+
+
+@pytest.mark.parametrize(("path", "broken"), [("", True), ("watch=1", True), ("/pods", False)])
+def test_watches_break_by_pattern(make_store: MakeStore, path: str, broken: bool) -> None:
+    async def story() -> None:
+        async with scene(make_store()) as here:
+            async with here.session.get(f"{here.url}{MAPS}?watch=1&timeoutSeconds=5") as response:
+                await here.server.suffer(BreakWatches(BEGIN, path))
+                if broken:
+                    with pytest.raises(aiohttp.ClientError):
+                        await events(response)
+                else:
+                    assert await events(response) == []
+            assert "BreakWatches" in here.server.faults.record()[0]
+
+    run_story(story())
+
+
+def test_a_watch_that_hangs_stays_open_and_tells_nothing_and_the_next_one_works(
+    make_store: MakeStore,
+) -> None:
+    async def story() -> None:
+        async with scene(make_store()) as here:
+            query = f"{here.url}{MAPS}?watch=1&timeoutSeconds=60&allowWatchBookmarks=true"
+            async with here.session.get(query) as hanging:
+                await here.server.suffer(HangWatches(BEGIN, "/configmaps"))
+                await here.make("one")
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(20):
+                        await hanging.content.readline()
+                async with here.session.get(query) as response:
+                    told = json.loads(await response.content.readline())
+            assert (told["type"], told["object"]["metadata"]["name"]) == ("ADDED", "one")
+
+    run_story(story())
+
+
+def test_watches_lag_for_a_while_and_keep_the_order(make_store: MakeStore) -> None:
+    async def story() -> None:
+        store = make_store()
+        came: list[tuple[str, float]] = []
+        async with scene(store) as here:
+
+            async def follow() -> None:
+                async with here.session.get(f"{here.url}{MAPS}?watch=1&timeoutSeconds=25") as response:
+                    async for line in response.content:
+                        name = json.loads(line)["object"]["metadata"]["name"]
+                        came.append((name, round((store.clock.now() - BEGIN).total_seconds())))
+
+            async def write() -> None:
+                await here.make("before")
+                await store.clock.sleep(1)
+                await here.server.suffer(LagWatches(BEGIN, 5.0, 10.0, "/configmaps"))
+                await here.make("at-1")
+                await store.clock.sleep(9)
+                await here.make("at-10")
+                await store.clock.sleep(2)
+                await here.make("at-12")
+                await store.clock.sleep(8)
+                await here.make("at-20")
+
+            await _both(follow(), write())
+        # What comes after the lag does not overtake what it holds back.
+        assert came == [("before", 0), ("at-1", 6), ("at-10", 15), ("at-12", 15), ("at-20", 20)]
+
+    run_story(story())
+
+
+def test_a_watch_that_begins_in_a_lag_is_told_late_what_there_is(make_store: MakeStore) -> None:
+    async def story() -> None:
+        store = make_store()
+        async with scene(store) as here:
+            await here.make("one")
+            await here.server.suffer(LagWatches(BEGIN, 5.0, 10.0))
+            async with here.session.get(f"{here.url}{MAPS}?watch=1") as response:
+                await here.make("two")
+                first = json.loads(await response.content.readline())
+            assert first["object"]["metadata"]["name"] == "one"
+            assert (store.clock.now() - BEGIN).total_seconds() >= 5
+
+    run_story(story())
+
+
+def test_a_restarted_server_listens_where_it_did(make_store: MakeStore) -> None:
+    async def story() -> None:
+        async with scene(make_store()) as here:
+            for _ in range(3):
+                await here.server.suffer(Restart(BEGIN, 1.0))
+                assert (await here.ask("GET", MAPS))[0] == 200
 
     run_story(story())
 
@@ -119,7 +220,7 @@ def test_a_restart_breaks_connections_that_wait_for_their_next_request(make_stor
     run_story(story())
 
 
-def test_a_restart_breaks_connections_and_serves_none_for_a_while(make_store: MakeStore) -> None:
+def test_a_restart_breaks_connections_and_refuses_new_ones_for_a_while(make_store: MakeStore) -> None:
     async def story() -> None:
         store = make_store()
         async with scene(store) as here:
@@ -129,8 +230,9 @@ def test_a_restart_breaks_connections_and_serves_none_for_a_while(make_store: Ma
 
                 async def ask_meanwhile() -> None:
                     await store.clock.sleep(5)
-                    with pytest.raises(aiohttp.ClientConnectionError):
+                    with pytest.raises(aiohttp.ClientConnectorError) as refused:
                         await here.ask("GET", MAPS)
+                    assert refused.value.os_error.errno == errno.ECONNREFUSED
                     refused_at.append((store.clock.now() - BEGIN).total_seconds())
 
                 await _both(play, ask_meanwhile())

@@ -44,7 +44,8 @@ def test_many_plans_have_every_kind_of_fault() -> None:
     befalling = {type(one).__name__ for plan in plans for one in plan.disturbances}
     assert kinds == {"Refuse", "Delay", "Late", "DropBefore", "DropAfter", "Hang"}
     assert codes == {409, 429, 500, 503, 504}
-    assert befalling == {"ExpireWatches", "LoseHistory", "Restart", "SkewClock"}
+    watches = {"ExpireWatches", "BreakWatches", "HangWatches", "LagWatches"}
+    assert befalling == watches | {"LoseHistory", "Restart", "SkewClock"}
 
 
 def test_only_writes_can_conflict() -> None:
