@@ -23,13 +23,17 @@ _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", ""
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """ready_after counts from the pod's appearance, unready_after (once) from being ready, terminate_after
-    from the deletion."""
+    """How long what takes, or lasts.
+
+    ready_after counts from the pod's appearance or its containers' restart, unready_after (once) from being
+    ready, terminate_after from the deletion, crash_every from each start of the containers.
+    """
 
     ready_after: timedelta = timedelta(seconds=1)
     never_ready: bool = False
     terminate_after: timedelta = timedelta(seconds=1)
     unready_after: timedelta | None = None
+    crash_every: timedelta | None = None
 
 
 def parse_behaviour(annotations: Mapping[str, str]) -> Behaviour:
@@ -43,6 +47,7 @@ def parse_behaviour(annotations: Mapping[str, str]) -> Behaviour:
         never_ready=_text(annotations, "never-ready")[1] == "true",
         terminate_after=_duration(annotations, "terminate-after", known.terminate_after),
         unready_after=_duration(annotations, "unready-after", known.unready_after),
+        crash_every=_duration(annotations, "crash-every", known.crash_every),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from responder.clock import Clock
@@ -17,6 +17,8 @@ from responder.sandbox.api.objects import Object, name_of, namespace_of, seconds
 from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers.addresses import PodNetwork
 from responder.sandbox.controllers.behaviour import Behaviour, parse_behaviour
+from responder.sandbox.controllers.container_statuses import containers_of, crashing_containers_of
+from responder.sandbox.controllers.crashes import runs_by
 from responder.sandbox.controllers.fields import (
     annotations_of,
     generation_of,
@@ -139,11 +141,13 @@ class Kubelet:
             "startTime": seconds_text(now),
             "observedGeneration": generation_of(pod),
         }
-        self._write_readiness(pod, ready=False)
+        self._write_state(pod, containers_of(pod, ready=False), ready=False)
 
     def _probe(self, pod: Object, life: _Life, behaviour: Behaviour) -> float | None:
         """Make the pod ready or not ready as its behaviour says by now."""
         now = self._clock.now()
+        if behaviour.crash_every is not None:
+            return self._run_crashing(pod, life.seen_at, behaviour, behaviour.crash_every)
         life.ready_at = life.ready_at or life.seen_at + behaviour.ready_after
         ready = not behaviour.never_ready and now >= life.ready_at
         next_at = life.ready_at if now < life.ready_at and not behaviour.never_ready else None
@@ -152,8 +156,22 @@ class Kubelet:
             ready = now < turns_at
             next_at = turns_at if ready else None
         if ready != is_ready(pod):
-            self._write_readiness(pod, ready=ready)
+            self._write_state(pod, containers_of(pod, ready=ready), ready=ready)
         return (next_at - now).total_seconds() if next_at is not None else None
+
+    def _run_crashing(self, pod: Object, first_at: datetime, behaviour: Behaviour, every: timedelta) -> float:
+        """Let the containers run, crash and wait for their restart, as far as they have come by now."""
+        now = self._clock.now()
+        before, run = runs_by(now, first_at, every)
+        ready_at = run.began_at + behaviour.ready_after
+        ready = not behaviour.never_ready and ready_at <= now < run.ends_at
+        self._write_state(pod, crashing_containers_of(pod, before, run, now, ready=ready), ready=ready)
+        if now >= run.ends_at:
+            for each in pod["spec"]["containers"]:
+                message = f"Back-off restarting failed container {each['name']} in pod {name_of(pod)}"
+                self._recorder.record(pod, "BackOff", message, warning=True)
+        ahead = (at for at in (ready_at, run.ends_at, run.resumes_at) if at > now)
+        return (min(ahead) - now).total_seconds()
 
     def _terminate(self, pod: Object, life: _Life, behaviour: Behaviour) -> float | None:
         """Let a deleted pod go once it has had its time; until then it serves as it did."""
@@ -165,7 +183,7 @@ class Kubelet:
         self._store.delete(PODS, namespace_of(pod), name_of(pod), uid=uid_of(pod), grace_seconds=0)
         return None
 
-    def _write_readiness(self, pod: Object, *, ready: bool) -> None:
+    def _write_state(self, pod: Object, containers: list[Object], *, ready: bool) -> None:
         now = self._clock.now()
         before = {each["type"]: each for each in status_of(pod).get("conditions") or []}
         truths = {
@@ -185,7 +203,7 @@ class Kubelet:
             if kind in before and before[kind]["status"] == found["status"]:
                 found["lastTransitionTime"] = before[kind]["lastTransitionTime"]
             conditions.append(found)
-        pod["status"] |= {"conditions": conditions, "containerStatuses": _containers(pod, ready=ready)}
+        pod["status"] |= {"conditions": conditions, "containerStatuses": containers}
         self._store.update(PODS, pod, manager="kubelet", subresource="status")
 
     def _forget(self, uid: str) -> None:
@@ -206,24 +224,6 @@ def _condition(kind: str, truth: bool, now: datetime) -> dict[str, Any]:
 def _not_ready_message(pod: Object) -> str:
     names = " ".join(each["name"] for each in pod["spec"]["containers"])
     return f"containers with unready status: [{names}]"
-
-
-def _containers(pod: Object, *, ready: bool) -> list[Object]:
-    started_at = status_of(pod)["startTime"]
-    return [
-        {
-            "name": each["name"],
-            "state": {"running": {"startedAt": started_at}},
-            "lastState": {},
-            "ready": ready,
-            "restartCount": 0,
-            "image": each["image"],
-            "imageID": f"sandbox://{each['image']}",
-            "containerID": f"sandbox://{uid_of(pod)}-{each['name']}",
-            "started": True,
-        }
-        for each in pod["spec"]["containers"]
-    ]
 
 
 def _node(name: str, number: int, now: datetime) -> Object:

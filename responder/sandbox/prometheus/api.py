@@ -55,6 +55,8 @@ def _plain(text: str) -> Handler:
 def _answering(prometheus: Prometheus, compute: Callable[[Prometheus, Mapping[str, str]], Json]) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         parameters = {name: str(value) for name, value in {**request.query, **await request.post()}.items()}
+        if prometheus.answers_after_seconds:
+            await prometheus.clock.sleep(prometheus.answers_after_seconds)
         try:
             data = compute(prometheus, parameters)
         except _BadDataError as error:

@@ -6,6 +6,7 @@ deployment, statefulset or daemonset.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from responder.sandbox.exposition import METRICS_PORT
@@ -24,7 +25,11 @@ class _Target:
 
 
 class Scraper:
-    """Reads every running pod's counters into the database; a pod that is gone gets staleness markers."""
+    """Reads every running pod's counters into the database; a pod that is gone gets staleness markers.
+
+    A pod that can't be scraped keeps its `up`, which is 0, and what it exposed goes stale. unreachable is
+    searched for in namespace/pod ("": every pod can be reached).
+    """
 
     def __init__(
         self, tsdb: Tsdb, pods: PodDirectory, metrics: PodMetrics, *, job: str, port: int = METRICS_PORT
@@ -35,14 +40,22 @@ class Scraper:
         self._job = job
         self._port = port
         self._targets: dict[str, _Target] = {}
+        self.unreachable = ""
 
     def scrape(self, time_ms: int) -> None:
         """One pass over all pods."""
-        present = {pod.uid: pod for pod in self._pods.all() if pod.answers}
+        present = {pod.uid: pod for pod in self._pods.all() if pod.running and pod.ip}
         for uid in [uid for uid in self._targets if uid not in present]:
             self._retire(self._targets.pop(uid), time_ms)
         for uid, pod in present.items():
-            self._read(uid, pod, time_ms)
+            if pod.answers and not self._is_unreachable(pod):
+                self._read(uid, pod, time_ms)
+            else:
+                self._miss(uid, pod, time_ms)
+
+    def _is_unreachable(self, pod: PodFacts) -> bool:
+        place = f"{pod.namespace}/{pod.name}"
+        return bool(self.unreachable) and re.search(self.unreachable, place) is not None
 
     def forget(self) -> None:
         """Know no targets, as after a restart."""
@@ -66,8 +79,8 @@ class Scraper:
         labels = self.target_labels(pod)
         known = self._targets.get(uid)
         samples = list(self._metrics.of(pod).samples())
-        if known is None or known.labels != labels:
-            if known is not None:
+        if known is None or known.labels != labels or len(known.series) != len(samples) + 1:
+            if known is not None and known.labels != labels:
                 self._retire(known, time_ms)
             series = [labels_of({METRIC_NAME: "up", **labels})]
             series += [labels_of({METRIC_NAME: name, **labels, **own}) for name, own, _ in samples]
@@ -75,6 +88,16 @@ class Scraper:
         self._tsdb.append(known.series[0], time_ms, 1.0)
         for series_labels, (_, _, value) in zip(known.series[1:], samples, strict=True):
             self._tsdb.append(series_labels, time_ms, value)
+
+    def _miss(self, uid: str, pod: PodFacts, time_ms: int) -> None:
+        labels = self.target_labels(pod)
+        up = labels_of({METRIC_NAME: "up", **labels})
+        known = self._targets.get(uid)
+        if known is not None:
+            gone = known.series[1:] if known.labels == labels else known.series
+            self._retire(_Target(known.labels, gone), time_ms)
+        self._targets[uid] = _Target(labels, [up])
+        self._tsdb.append(up, time_ms, 0.0)
 
     def _retire(self, target: _Target, time_ms: int) -> None:
         for labels in target.series:

@@ -25,7 +25,9 @@ from responder.sandbox.traffic.pods import PodDirectory
 class Prometheus:
     """One Prometheus server.
 
-    Faults: set `outage`; set `scraping` to False and its data goes stale; call restart_empty().
+    Faults: set `outage`; set `answers_after_seconds` and its queries are slow; set `scraping` to False and
+    its data goes stale; set `unreachable`, a pattern found in namespace/pod, and those pods can't be scraped
+    (`up` 0); call restart_empty().
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Prometheus:
         retention: timedelta = timedelta(hours=6),
     ) -> None:
         self.outage = Outage.NONE
+        self.answers_after_seconds = 0.0
         self.scraping = True
         self.clock = clock
         self.tsdb = Tsdb(retention=retention)
@@ -56,6 +59,15 @@ class Prometheus:
         self.scrape_error = ""
         self._scrape_interval_seconds = scrape_interval_seconds
         self._scraper = Scraper(self.tsdb, pods, metrics, job=job)
+
+    @property
+    def unreachable(self) -> str:
+        """Which pods can't be scraped."""
+        return self._scraper.unreachable
+
+    @unreachable.setter
+    def unreachable(self, pattern: str) -> None:
+        self._scraper.unreachable = pattern
 
     async def run(self) -> None:
         """Work until cancelled."""

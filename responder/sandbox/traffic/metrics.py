@@ -93,11 +93,12 @@ class PodCounters:
 
 
 class PodMetrics:
-    """The counters of all simulated pods, by pod UID. They live as long as the pod."""
+    """The counters of all simulated pods, by pod UID. They live until the pod's container is restarted."""
 
     def __init__(self, pods: PodDirectory, seed: int = 0) -> None:
         self._seed = seed
         self._counters: dict[str, PodCounters] = {}
+        self._restarts: dict[str, int] = {}
         pods.on_change(self._on_change)
 
     def of(self, pod: PodFacts) -> PodCounters:
@@ -107,5 +108,9 @@ class PodMetrics:
         return self._counters[pod.uid]
 
     def _on_change(self, pod: PodFacts, exists: bool) -> None:
-        if not exists:
+        if not exists or self._restarts.get(pod.uid, pod.restarts) != pod.restarts:
             self._counters.pop(pod.uid, None)
+        if exists:
+            self._restarts[pod.uid] = pod.restarts
+        else:
+            self._restarts.pop(pod.uid, None)

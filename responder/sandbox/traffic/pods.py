@@ -29,13 +29,18 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """One pod as traffic sees it; owner and hash are what the object says at present."""
+    """One pod as traffic sees it; owner and hash are what the object says at present.
+
+    crashed: it waits to be restarted.
+    """
 
     namespace: str
     name: str
     uid: str
     ip: str
     running: bool
+    crashed: bool
+    restarts: int
     pod_template_hash: str
     owner_kind: str
     owner_name: str
@@ -47,7 +52,7 @@ class PodFacts:
     @property
     def answers(self) -> bool:
         """Whether a connection to it is accepted: also while it terminates, until it is gone."""
-        return self.running and self.ip != ""
+        return self.running and self.ip != "" and not self.crashed
 
     @property
     def behaviour(self) -> Behaviour:
@@ -133,12 +138,15 @@ def read_pod(obj: dict[str, Any], origin: Origin | None = None) -> PodFacts:
     metadata, status, owner = obj["metadata"], obj.get("status") or {}, _controller(obj)
     annotations = metadata.get("annotations") or {}
     template_hash = (metadata.get("labels") or {}).get(TEMPLATE_HASH, "")
+    containers = status.get("containerStatuses") or []
     return PodFacts(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         ip=status.get("podIP", ""),
         running=status.get("phase") == "Running",
+        crashed=any("waiting" in (each.get("state") or {}) for each in containers),
+        restarts=sum(each.get("restartCount", 0) for each in containers),
         pod_template_hash=template_hash,
         owner_kind=owner.get("kind", ""),
         owner_name=owner.get("name", ""),
