@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -20,14 +20,19 @@ from responder.actions.messages_slack import ACTION_IDS
 from responder.clients.kubernetes import AlreadyExists, NotFound
 from responder.clock import Clock
 from responder.errors import ResponderError
+from responder.incidents.advance import answered_too_late
 from responder.incidents.decision import Choice, Decision, render_decision
-from responder.incidents.model import Incident
+from responder.incidents.model import Incident, Status
+from responder.incidents.phases import Phase
 from responder.rules.model import RuleFile, RuleSet
 
 log = structlog.get_logger(__name__)
 
 # The whole click has 2.5 s; the Decision is stored by then, and the message in the channel will change too.
 _ANSWER_SECONDS = 1.0
+_NOTE_SECONDS = 0.7
+# What a person meant to decide, and came too late for.
+_TOO_LATE = frozenset({"NothingAsked", "Expired"})
 _NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 
 
@@ -46,12 +51,20 @@ class DecisionStore(Protocol):
         """The answer to a question, if there is one."""
         ...
 
+    async def record_fact(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:
+        """Write what has happened, whatever changed meanwhile."""
+        ...
+
 
 class Answerer(Protocol):
     """Tells the one who clicked what became of it."""
 
     async def answer_click(self, response_url: str, text: str) -> None:
         """May raise ResponderError."""
+        ...
+
+    async def reply(self, channel: str, ts: str, text: str) -> None:
+        """Say it in the thread of a message, for everybody. May raise ResponderError."""
         ...
 
 
@@ -96,11 +109,15 @@ class _Value(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class InteractionAnswer:
-    """What became of a click: the reason, and a sentence for the one who clicked."""
+    """What became of a click: the reason, and a sentence for the one who clicked.
+
+    `late` is the incident that it would have decided about, had it come in time.
+    """
 
     accepted: bool
     reason: str
     text: str
+    late: Incident | None = None
 
 
 class Interactions:
@@ -132,6 +149,9 @@ class Interactions:
         answer = await self._judge(click.user, action)
         log.info("click", accepted=answer.accepted, reason=answer.reason, by=click.user.id)
         await self._answer(click.response_url, answer.text)
+        if answer.late is not None:
+            choice = next(choice for choice, known in ACTION_IDS.items() if known == action.action_id)
+            await self._note_late(answer.late, f"{_by(click.user)} wanted to {_words(choice)}: {answer.text}")
 
     async def _judge(self, user: _User, action: _Action) -> InteractionAnswer:
         try:
@@ -149,6 +169,9 @@ class Interactions:
                 raise
             return _refused("IncidentGone", f"The incident {question.incident} does not exist any more.")
         refusal = self._refuse(incident, question, user)
+        if refusal is not None and refusal.reason in _TOO_LATE:
+            may_decide = _refuse_user(self._rules().file_for(incident.key), incident, user) is None
+            return replace(refusal, late=incident) if may_decide else refusal
         return refusal or await self._store_decision(incident, question.digest, choice, user)
 
     def _refuse(self, incident: Incident, question: _Question, user: _User) -> InteractionAnswer | None:
@@ -172,7 +195,7 @@ class Interactions:
     async def _store_decision(
         self, incident: Incident, digest: str, choice: Choice, user: _User
     ) -> InteractionAnswer:
-        by = f"slack:{user.id} ({user.username})" if user.username else f"slack:{user.id}"
+        by = _by(user)
         try:
             await self._store.create_decision(
                 render_decision(incident, digest, choice, by, self._clock.now())
@@ -182,6 +205,18 @@ class Interactions:
             return _tell_first(first, by, choice)
         return InteractionAnswer(True, "Decided", f"Recorded: {_words(choice)}.")
 
+    async def _note_late(self, incident: Incident, text: str) -> None:
+        """Keep for everybody what only the one who clicked was told; a closed incident's message stands."""
+        now, posted = self._clock.now(), incident.status.notifications.slack
+        try:
+            async with asyncio.timeout(_NOTE_SECONDS):
+                known = answered_too_late(incident.status, now, text) == incident.status
+                await self._store.record_fact(incident, lambda status: answered_too_late(status, now, text))
+                if self._answerer is not None and incident.phase is Phase.CLOSED and posted and not known:
+                    await self._answerer.reply(posted.channel, posted.ts, escape(text))
+        except (ResponderError, TimeoutError) as error:
+            log.warning("late_click_not_noted", text=text, error=str(error) or type(error).__name__)
+
     async def _answer(self, response_url: str, text: str) -> None:
         if self._answerer is None or not response_url:
             return
@@ -190,6 +225,10 @@ class Interactions:
                 await self._answerer.answer_click(response_url, text)
         except (ResponderError, TimeoutError) as error:
             log.warning("click_not_answered", error=str(error) or type(error).__name__)
+
+
+def _by(user: _User) -> str:
+    return f"slack:{user.id} ({user.username})" if user.username else f"slack:{user.id}"
 
 
 def _refused(reason: str, text: str) -> InteractionAnswer:

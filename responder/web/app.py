@@ -32,6 +32,8 @@ def web_app(
         token=settings.webhook_token,
         max_body_bytes=settings.max_body_bytes,
         max_alerts=settings.max_alerts,
+        # Without an Alertmanager to ask, its name for the receiver does not matter.
+        receiver=settings.receiver if settings.alertmanager_urls else None,
     )
     probes = _Probes(readiness, metrics)
     app = web.Application()

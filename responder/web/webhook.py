@@ -38,12 +38,14 @@ class AlertmanagerWebhook:
         token: SecretStr,
         max_body_bytes: int,
         max_alerts: int,
+        receiver: str | None,
     ) -> None:
         self._intake = intake
         self._metrics = metrics
         self._token = token
         self._max_body_bytes = max_body_bytes
         self._max_alerts = max_alerts
+        self._receiver = receiver
 
     async def post(self, request: web.Request) -> web.Response:
         """Take one delivery in: 200 when it is written down, 503 to have it sent again, 4xx for never."""
@@ -61,6 +63,8 @@ class AlertmanagerWebhook:
         self._metrics.step_seconds.labels("intake").observe(asyncio.get_running_loop().time() - started)
         if group.truncated_alerts:
             await self._tell_of_truncation(group, peer=request.remote or "unknown")
+        if self._receiver not in (None, group.receiver):
+            await self._tell_of_receiver(group, peer=request.remote or "unknown")
         if receipt.refused:
             await self._tell_of_refused(receipt, peer=request.remote or "unknown")
         return self._acknowledge(group, receipt)
@@ -119,6 +123,18 @@ class AlertmanagerWebhook:
         )
         log.warning("webhook_truncated", count=group.truncated_alerts, receiver=group.receiver, peer=peer)
         await self._tell("Truncated", message, peer)
+
+    async def _tell_of_receiver(self, group: AlertGroup, *, peer: str) -> None:
+        """What fires now is asked by the receiver's name: with a wrong one no rollback is ever automatic."""
+        self._metrics.webhooks.labels("accepted", "ReceiverMismatch").inc()
+        given = group.receiver[:100]
+        log.warning("webhook_receiver_differs", receiver=given, expected=self._receiver, peer=peer)
+        message = (
+            f"they came for the receiver {given!r}, while RESPONDER_RECEIVER is {self._receiver!r}:"
+            " Alertmanager is asked by that name what fires, finds nothing, and holds every automatic rollback with"
+            f" NoAlertFires; set RESPONDER_RECEIVER to {given!r}"
+        )
+        await self._tell("ReceiverMismatch", message, peer)
 
     async def _tell_of_refused(self, receipt: Receipt, *, peer: str) -> None:
         """Alertmanager hears 200 for the delivery and does not send again what was refused of it."""

@@ -251,6 +251,23 @@ def test_alerts_that_alertmanager_left_out_are_counted_and_told(tmp_path: Path) 
     play(tmp_path, story)
 
 
+def test_another_receiver_than_the_one_that_is_asked_about_is_told_once(tmp_path: Path) -> None:
+    async def story(door: Door) -> None:
+        for times in (1, 2):
+            status, answer = await door.send(delivery(alert(), receiver="payments-oncall"))
+            assert (status, answer["refused"]) == (200, [])
+            counted = await door.metric(
+                "responder_webhooks_total", result="accepted", reason="ReceiverMismatch"
+            )
+            assert counted == times
+        assert len(door.here.incidents()) == 1
+        (said,) = [text for text in door.slack() if "ReceiverMismatch" in text]
+        assert "set RESPONDER_RECEIVER to 'payments-oncall'" in said
+        assert door.refusal_pages() == ["responder/refused/ReceiverMismatch"]
+
+    play(tmp_path, story)
+
+
 def test_fields_of_a_newer_alertmanager_do_not_matter(tmp_path: Path) -> None:
     async def story(door: Door) -> None:
         status, answer = await door.send(delivery(alert(future={"x": 1}), more=[1], notificationReason="new"))

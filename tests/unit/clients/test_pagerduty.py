@@ -90,3 +90,26 @@ def test_an_event_that_pagerduty_does_not_take_says_why() -> None:
             await desk.pagerduty.send("trigger", "u1", {**PAYLOAD, "summary": "x" * 1025})
 
     play(story)
+
+
+def test_a_change_is_shown_and_pages_nobody() -> None:
+    async def story(desk: Desk) -> None:
+        change = {"summary": "Rolled back", "source": "responder", "timestamp": "2026-01-01T12:00:00+00:00"}
+        await desk.pagerduty.send_change(change)
+        assert desk.pagerduty_inbox.changes == [change]
+        assert desk.pagerduty_inbox.alerts == {}
+        with pytest.raises(PagerDutyRefused, match="not a known property"):
+            await desk.pagerduty.send_change({**change, "severity": "info"})
+
+    play(story)
+
+
+def test_the_wish_to_wait_is_passed_on() -> None:
+    async def story(desk: Desk) -> None:
+        fault = FaultRule("POST", "enqueue", Refuse(429, retry_after_seconds=7))
+        desk.pagerduty_inbox.faults.add(fault)
+        with pytest.raises(PagerDutyUnavailable) as failed:
+            await desk.pagerduty.send("trigger", "u1", PAYLOAD)
+        assert failed.value.retry_after_seconds == 7
+
+    play(story)

@@ -15,7 +15,8 @@ from responder.actions.messages_slack import ACTION_IDS, render_slack
 from responder.clients.kubernetes import AlreadyExists, NotFound
 from responder.errors import Temporary
 from responder.incidents.decision import Choice, Decision, parse_decision
-from responder.incidents.model import Incident
+from responder.incidents.model import Incident, Status
+from responder.incidents.notifications import Notifications, SlackState
 from responder.incidents.phases import Outcome, Phase
 from responder.pipeline.interactions import Interactions
 from responder.rules.model import RuleSet
@@ -53,6 +54,10 @@ class Records:
             raise AlreadyExists(409, "AlreadyExists", "exists", {"name": name})
         obj["metadata"] |= {"uid": "d1", "resourceVersion": "1", "creationTimestamp": AT.isoformat()}
         return self.decisions.setdefault(name, parse_decision(obj))
+
+    async def record_fact(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:
+        self.incident = incident.model_copy(update={"status": change(incident.status)})
+        return self.incident
 
     async def get_decision(self, namespace: str, incident: str, digest: str) -> Decision | None:
         return self.decisions.get(f"{incident}-{digest}")
@@ -161,6 +166,33 @@ def test_a_click_on_what_is_over_decides_nothing(incident: Incident | None, answ
         assert answer in channel.answers[0]
 
     play(story)
+
+
+@pytest.mark.parametrize("phase", [Phase.VERIFYING, Phase.CLOSED])
+def test_what_somebody_wanted_too_late_is_kept_for_everybody(phase: Phase) -> None:
+    async def story(channel: Channel) -> None:
+        (message,) = channel.desk.slack_inbox.messages
+        told = Notifications(slack=SlackState(channel=message.channel, ts=message.ts, digest="d"))
+        channel.records.incident = asking(phase=phase, ask=None, notifications=told)
+        for _ in range(2):
+            await channel.click(ROLLBACK)
+        (line,) = channel.records.incident.status.timeline
+        assert line.event == "AnswerTooLate"
+        assert line.message.startswith("slack:U0ANNA (anna) wanted to roll back: There is nothing to decide")
+        # A closed incident's message is not written any more.
+        replies = [each.current.text for each in channel.desk.slack_inbox.thread(message)]
+        assert replies == ([line.message] if phase is Phase.CLOSED else [])
+
+    play(story)
+
+
+def test_who_may_not_decide_writes_nothing_into_an_incident() -> None:
+    async def story(channel: Channel) -> None:
+        channel.records.incident = asking(phase=Phase.CLOSED, ask=None)
+        await channel.click(ROLLBACK, BERT)
+        assert channel.records.incident.status.timeline == ()
+
+    play(story, deciders=("U0ANNA",))
 
 
 def test_the_last_moment_still_counts() -> None:
