@@ -101,6 +101,7 @@ class Gatherer:
             beside_until = _beside_until(cluster.ledger, target, now)
             apart = group.create_task(questions.measure_apart(leaves, began, beside_until))
             by_pod = group.create_task(questions.count_by_pod(leaves))
+            dependencies = group.create_task(questions.measure_dependencies(began))
             nodes = group.create_task(self._read_nodes(incident.key.namespace, bad))
         return Facts(
             now=now,
@@ -118,6 +119,7 @@ class Gatherer:
             apart=apart.result(),
             by_pod=by_pod.result(),
             nodes=nodes.result(),
+            dependencies=dependencies.result(),
             freezes=cluster.freezes,
             protected=self._protection(incident.key),
             question=_question(incident),

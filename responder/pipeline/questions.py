@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from responder.clients.measure import measure
 from responder.clients.prometheus import Prometheus, PrometheusUnavailable, QueryRejected
 from responder.rules.conditions import Comparison, comparisons
-from responder.rules.facts import Apart, PodCount, Series
+from responder.rules.facts import Apart, DependencyState, PodCount, Series
 from responder.rules.measurement import Measurement
-from responder.rules.model import Metric, Rule, RuleFile
-from responder.rules.promql import render, split_by
+from responder.rules.model import Dependency, Metric, Rule, RuleFile
+from responder.rules.promql import render, split_by, workload_labels
 from responder.tasks import together
 from responder.workloads.target import Target
 from responder.workloads.templates import HASH_LABEL
@@ -66,7 +66,12 @@ class Questions:
             tasks = {leaf: group.create_task(self._measure_target(leaf, target, began)) for leaf in leaves}
         return {leaf: task.result() for leaf, task in tasks.items()}
 
-    async def fetch_series(self, leaves: tuple[Comparison, ...], began: datetime | None) -> dict[str, Series]:
+    async def fetch_series(
+        self,
+        leaves: tuple[Comparison, ...],
+        began: datetime | None,
+        selector: Mapping[str, str] | None = None,
+    ) -> dict[str, Series]:
         """Each metric at short range, from the clean gap before the bad revision until now."""
         metrics = {leaf.metric: self._file.metrics[leaf.metric] for leaf in leaves}
         if began is None or began >= self._now:
@@ -77,10 +82,28 @@ class Questions:
         step = timedelta(seconds=round(step.total_seconds()))
         async with together() as group:
             tasks = {
-                name: group.create_task(self._fetch_one(metric, start, step))
+                name: group.create_task(self._fetch_one(metric, selector or self._file.selector, start, step))
                 for name, metric in metrics.items()
             }
         return {name: task.result() for name, task in tasks.items()}
+
+    async def measure_dependencies(self, began: datetime | None) -> dict[str, DependencyState]:
+        """What the rule file says that the service calls, by its name there: now, and at short range."""
+        async with together() as group:
+            tasks = {
+                each.name: group.create_task(self._measure_dependency(each, began))
+                for each in self._file.dependencies
+            }
+        return {name: task.result() for name, task in tasks.items()}
+
+    async def _measure_dependency(self, dependency: Dependency, began: datetime | None) -> DependencyState:
+        workload = dependency.workload
+        selector = self._file.selector if workload is None else workload_labels(workload)
+        leaves = comparisons(dependency.condition)
+        async with together() as group:
+            tasks = {leaf: group.create_task(self._measure_enough(leaf, selector)) for leaf in leaves}
+            series = group.create_task(self.fetch_series(leaves, began, selector))
+        return DependencyState({leaf: task.result() for leaf, task in tasks.items()}, series.result())
 
     async def measure_apart(
         self, leaves: tuple[Comparison, ...], began: datetime | None, beside_until: datetime | None
@@ -190,8 +213,10 @@ class Questions:
             self.trouble = str(error)
             return Measurement(value=None, samples=None, bad_samples=None, range=range, at=at)
 
-    async def _fetch_one(self, metric: Metric, start: datetime, step: timedelta) -> Series:
-        query = render(metric.query, self._file.selector, range=metric.onset_range, quantile=metric.quantile)
+    async def _fetch_one(
+        self, metric: Metric, selector: Mapping[str, str], start: datetime, step: timedelta
+    ) -> Series:
+        query = render(metric.query, selector, range=metric.onset_range, quantile=metric.quantile)
         try:
             found = await self._prometheus.query_range(query, start=start, end=self._now, step=step)
         except (PrometheusUnavailable, QueryRejected) as error:

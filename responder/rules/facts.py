@@ -79,6 +79,14 @@ class PodCount:
     bad: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class DependencyState:
+    """What was measured of something the service calls: now, and at short range as the service itself."""
+
+    measurements: Mapping[Comparison, Measurement] = field(default_factory=dict)
+    series: Mapping[str, Series] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Facts:
     """The world as it was read for one judgement.
@@ -90,7 +98,8 @@ class Facts:
     answers that came to nothing in their time: no later question is taken for the one they were given to.
     `blamed` are the UIDs of the revisions that this incident was put down to before.
     `apart` and `by_pod` have the comparisons' metrics by revision and by pod, `nodes` the node of each pod of
-    `bad` by the pod's name; None where the pods could not be read.
+    `bad` by the pod's name; None where the pods could not be read. `dependencies` go by their
+    names in the rule file.
     """
 
     now: datetime
@@ -108,6 +117,7 @@ class Facts:
     apart: Mapping[Comparison, Apart] = field(default_factory=dict)
     by_pod: Mapping[Comparison, tuple[PodCount, ...]] = field(default_factory=dict)
     nodes: Mapping[str, str] | None = None
+    dependencies: Mapping[str, DependencyState] = field(default_factory=dict)
     freezes: tuple[Freeze, ...] = ()
     protected: str | None = None
     question: Question | None = None
@@ -128,12 +138,7 @@ class Facts:
     @cached_property
     def truths(self) -> Mapping[datetime, bool | None]:
         """The leading condition at each instant of the short-range series, oldest first."""
-        condition = self.rule.condition
-        found = {leaf.metric: self.series.get(leaf.metric, {}) for leaf in comparisons(condition)}
-        instants = sorted({at for series in found.values() for at in series})
-        return {
-            at: holds(condition, {name: series.get(at) for name, series in found.items()}) for at in instants
-        }
+        return truths_of(self.rule.condition, self.series)
 
     @cached_property
     def holding(self) -> tuple[Comparison, ...]:
@@ -158,6 +163,13 @@ class Facts:
             if measured.rests_on(self.file.metrics[leaf.metric].min_samples)
         }
         return holds(condition, values_of(condition, enough)) is False
+
+
+def truths_of(condition: Condition, series: Mapping[str, Series]) -> dict[datetime, bool | None]:
+    """The condition at each instant of its metrics' series, oldest first."""
+    found = {leaf.metric: series.get(leaf.metric, {}) for leaf in comparisons(condition)}
+    instants = sorted({at for values in found.values() for at in values})
+    return {at: holds(condition, {name: values.get(at) for name, values in found.items()}) for at in instants}
 
 
 def values_of(

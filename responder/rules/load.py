@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from responder.rules.alert_rules import ALERT_KEYS, parse_rules
+from responder.rules.dependencies import parse_dependencies
 from responder.rules.document import LARGEST_FILE_BYTES, Findings, compose
 from responder.rules.fields import Fields, matching, one_of
 from responder.rules.findings import Location, RuleError, RuleErrors
@@ -28,7 +29,8 @@ from responder.rules.sections import (
 API_VERSION = "responder.dev/v1alpha1"
 KIND = "RuleFile"
 FILE_KEYS = (
-    "apiVersion", "kind", "service", "workload", "services", "mode", "metrics", "alerts", "rollback", "slack",
+    "apiVersion", "kind", "service", "workload", "services", "mode", "metrics", "alerts", "dependencies",
+    "rollback", "slack",
 )  # fmt: skip
 MOST_FILES = 5_000
 
@@ -128,6 +130,8 @@ def _parse(text: str, findings: Findings) -> _Loaded | None:
     metrics = parse_metrics(metrics_node, findings) if metrics_node is not None else {}
     alerts_node = fields.require("alerts", "conditions and what to do")
     rules = parse_rules(alerts_node, findings, service, workload, metrics) if alerts_node is not None else ()
+    calls = fields.values.get("dependencies")
+    dependencies = parse_dependencies(calls, findings, workload, metrics) if calls is not None else ()
     rollback = fields.values.get("rollback")
     policy = parse_rollback(rollback, findings) if rollback is not None else RollbackPolicy()
     slack = fields.values.get("slack")
@@ -148,6 +152,7 @@ def _parse(text: str, findings: Findings) -> _Loaded | None:
         slack_channel=channel,
         deciders=deciders,
         warnings=tuple(sorted(findings.warnings)),
+        dependencies=dependencies,
     )
     workload_at = findings.locate(fields.values["workload"])
     return _Loaded(file, findings.locate(fields.values["service"]), workload_at)

@@ -22,6 +22,7 @@ __all__ = [
     "Channel",
     "Comparison",
     "Condition",
+    "Dependency",
     "Metric",
     "Mode",
     "OnExpiry",
@@ -126,6 +127,18 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependency:
+    """Something the service calls, and the condition under which it is bad.
+
+    `workload` says whose series `$selector` stands for: None is the service's own, of calls that it counts.
+    """
+
+    name: str
+    condition: Condition
+    workload: WorkloadKey | None
+
+
+@dataclass(frozen=True, slots=True)
 class RollbackPolicy:
     """When a rollback may happen, and when it counts as done.
 
@@ -168,6 +181,7 @@ class RuleFile:
     slack_channel: str | None
     deciders: tuple[str, ...]
     warnings: tuple[RuleWarning, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
 
     @property
     def selector(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from responder.rules.facts import Facts
 from responder.rules.guards.cause import caused_by_rollout, inside_window
 from responder.rules.guards.condition import still_true
+from responder.rules.guards.dependencies import dependencies_good
 from responder.rules.guards.existence import not_paused, target_exists, workload_exists
 from responder.rules.guards.marks import not_frozen, not_protected
 from responder.rules.guards.pods import new_pods_worse, not_one_node
@@ -27,6 +28,7 @@ GUARDS: tuple[Guard, ...] = (
     caused_by_rollout,
     new_pods_worse,
     not_one_node,
+    dependencies_good,
     target_was_good,
     not_again,
     not_frozen,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from responder.rules.conditions import comparisons
+from responder.rules.conditions import Comparison, Condition, comparisons
 from responder.rules.facts import Facts
 from responder.rules.measurement import Measurement
 from responder.rules.model import Metric
@@ -28,23 +29,35 @@ def what_lacks(metric: Metric, measured: Measurement, *, bad_needed: bool) -> st
 
 def numbers(facts: Facts) -> dict[str, str | float | None]:
     """The measured numbers of the leading condition, as evidence."""
-    numbers: dict[str, str | float | None] = {}
-    for leaf in comparisons(facts.rule.condition):
-        measured = facts.measurements.get(leaf)
+    return evidence_of(facts.rule.condition, facts.measurements)
+
+
+def evidence_of(
+    condition: Condition, measurements: Mapping[Comparison, Measurement]
+) -> dict[str, str | float | None]:
+    """The measured numbers of a condition, as evidence."""
+    found: dict[str, str | float | None] = {}
+    for leaf in comparisons(condition):
+        measured = measurements.get(leaf)
         if measured is None:
             continue
-        numbers[leaf.metric] = measured.value
-        numbers[f"{leaf.metric}_threshold"] = leaf.threshold
-        numbers[f"{leaf.metric}_samples"] = measured.samples
-        numbers[f"{leaf.metric}_range"] = format_duration(measured.range)
-    return numbers
+        found[leaf.metric] = measured.value
+        found[f"{leaf.metric}_threshold"] = leaf.threshold
+        found[f"{leaf.metric}_samples"] = measured.samples
+        found[f"{leaf.metric}_range"] = format_duration(measured.range)
+    return found
 
 
 def said(facts: Facts) -> str:
-    """The measured values, for a sentence."""
+    """The measured values of the leading condition, for a sentence."""
+    return said_of(facts.rule.condition, facts.measurements)
+
+
+def said_of(condition: Condition, measurements: Mapping[Comparison, Measurement]) -> str:
+    """The measured values of a condition, for a sentence."""
     parts = []
-    for leaf in comparisons(facts.rule.condition):
-        measured = facts.measurements.get(leaf)
+    for leaf in comparisons(condition):
+        measured = measurements.get(leaf)
         value = "unknown" if measured is None or measured.value is None else f"{measured.value:.4g}"
         parts.append(f"{leaf.metric} is {value}")
     return ", ".join(parts)

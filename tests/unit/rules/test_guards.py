@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from responder.rules.conditions import comparisons, parse_condition
-from responder.rules.facts import Freeze
+from responder.rules.facts import DependencyState, Freeze
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.checklist import GUARDS, overridable
 from responder.rules.measurement import Measurement
+from responder.rules.model import Dependency
 from responder.verdicts import Result, Verdict
 from responder.workloads.history import History
 from responder.workloads.ledger import LeftAlone, RollbackDone
@@ -78,6 +79,28 @@ def rate(value: float, samples: float = 10_000) -> Measurement:
 def beside(new: float, old: float, samples: float = 10_000) -> Any:
     """New pods and old ones while both served; the new ones are bad now in any case."""
     return apart(rate(0.05), rate(new, samples), rate(old, samples))
+
+
+def stripe(
+    value: float | None,
+    *,
+    samples: float = 10_000,
+    bad_from: datetime | None = None,
+    bad_until: datetime | None = None,
+) -> dict[str, Any]:
+    """One dependency, bad above 5%: its rate now, and at short range bad from then or until then."""
+    condition = parse_condition("error_rate > 5%", FILE.metrics)
+    (leaf,) = comparisons(condition)
+    instants = series(0.0)
+    values = {
+        at: 0.06
+        if (bad_from is not None and at >= bad_from) or (bad_until is not None and at <= bad_until)
+        else 0.001
+        for at in instants
+    }
+    state = DependencyState({leaf: measured(value, samples=samples)}, {"error_rate": values})
+    named = replace(FILE, dependencies=(Dependency("stripe", condition, None),))
+    return {"file": named, "dependencies": {"stripe": state}}
 
 
 def error_series(**changes: Any) -> dict[str, Any]:
@@ -227,6 +250,17 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("NotOneNode", U, "PrometheusUnavailable", {"by_pod": {}, "trouble": "It is away."}),
     ("NotOneNode", U, "PodsUnknown", {"nodes": None}),
     ("NotOneNode", U, "NothingToCompare", errors(0.001)),
+    ("DependenciesGood", P, "NoDependencies", {}),
+    ("DependenciesGood", P, "DependenciesGood", stripe(0.001)),
+    ("DependenciesGood", F, "DependencyBad", stripe(0.06)),
+    ("DependenciesGood", F, "DependencyBad", stripe(0.06, samples=20)),
+    ("DependenciesGood", F, "DependencyWasBad", stripe(0.001, bad_until=V2_FROM + MINUTE)),
+    # Over for a clean gap by then, or begun by the trouble itself and over again: no cause.
+    ("DependenciesGood", P, "DependenciesGood", stripe(0.001, bad_until=V2_FROM - 9.5 * MINUTE)),
+    ("DependenciesGood", P, "DependenciesGood", stripe(0.001, bad_from=V2_FROM + 2 * MINUTE)),
+    ("DependenciesGood", U, "DependencyUnknown", stripe(0.001, samples=20)),
+    ("DependenciesGood", U, "DependencyUnknown", stripe(None)),
+    ("DependenciesGood", U, "DependencyUnknown", {**stripe(0.001), "dependencies": {}}),
     ("TargetWasGood", P, "TargetSeenHealthy", {}),
     ("TargetWasGood", U, "TargetUnknown", {"target": None}),
     ("TargetWasGood", P, "TargetWasGood", before(0.001)),

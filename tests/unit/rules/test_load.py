@@ -253,3 +253,36 @@ def test_a_directory_without_rule_files(tmp_path: Path) -> None:
         load_rules(tmp_path)
     with pytest.raises(RuleErrors, match="can't be read: No such file or directory"):
         load_rules(tmp_path / "absent")
+
+
+CALLS = """\
+dependencies:
+  stripe:
+    if: error_rate > 5%
+  ledger:
+    if: error_rate > 2%
+    workload: {namespace: ledgers, statefulset: ledger}
+"""
+
+
+def test_what_the_service_calls() -> None:
+    stripe, ledger = parse_rule_file(GOOD + CALLS, "shop.yaml").dependencies
+    assert (stripe.name, str(stripe.condition), stripe.workload) == ("stripe", "error_rate > 5%", None)
+    assert ledger.workload == WorkloadKey("ledgers", "StatefulSet", "ledger")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("if: error_rate > 5%", "{}", "shop.yaml:24:5: dependency stripe lacks if"),
+        ("error_rate > 5%", "eror_rate > 5%", "unknown metric eror_rate: did you mean error_rate?"),
+        ("workload: {namespace: ledgers", "of: {namespace: ledgers", "unknown key of in dependency ledger"),
+        (
+            "namespace: ledgers, statefulset: ledger",
+            "namespace: shops, deployment: shop",
+            "is the service itself",
+        ),
+    ],
+)
+def test_mistakes_in_what_it_calls(before: str, after: str, said: str) -> None:
+    assert [said in each for each in errors_of(GOOD + CALLS.replace(before, after))] == [True]

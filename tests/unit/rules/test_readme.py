@@ -8,17 +8,21 @@ from functools import cache
 import pytest
 
 from responder.rules.alert_rules import ALERT_KEYS
+from responder.rules.dependencies import DEPENDENCY_KEYS
 from responder.rules.findings import RuleErrors
+from responder.rules.guards.checklist import GUARDS
 from responder.rules.load import FILE_KEYS, parse_rule_file
 from responder.rules.model import RuleFile
 from responder.rules.quantities import format_duration
 from responder.rules.sections import METRIC_KEYS, ROLLBACK_KEYS, SLACK_KEYS, WORKLOAD_KEYS
 from tests.shared import CHECKOUT
+from tests.unit.rules.build import facts
 
 SECTIONS = {
     "workload": WORKLOAD_KEYS,
     "metrics.*": METRIC_KEYS,
     "alerts.*": ALERT_KEYS,
+    "dependencies.*": DEPENDENCY_KEYS,
     "rollback": ROLLBACK_KEYS,
     "slack": SLACK_KEYS,
 }
@@ -62,8 +66,9 @@ def test_the_table_names_every_key() -> None:
 
 def test_the_table_says_what_is_needed() -> None:
     with pytest.raises(RuleErrors) as caught:
-        parse_rule_file("workload: {}\nmetrics: {m: {}}\nalerts: {a: {}}\n", "x.yaml")
-    names = {"the file": "", "workload": "workload.", "metric m": "metrics.*.", "alert a": "alerts.*."}
+        parse_rule_file("workload: {}\nmetrics: {m: {}}\nalerts: {a: {}}\ndependencies: {d: {}}\n", "x.yaml")
+    names = {"the file": "", "workload": "workload."}
+    names |= {"metric m": "metrics.*.", "alert a": "alerts.*.", "dependency d": "dependencies.*."}
     found = [re.match("(.+) lacks ([a-zA-Z_]+):", each.message) for each in caught.value.errors]
     lacking = {names[each[1]] + each[2] for each in found if each}
     told = {key for key, default in table().items() if default == "needed"}
@@ -87,3 +92,13 @@ def test_the_table_says_the_defaults() -> None:
     }
     assert {key: table()[key] for key in defaults} == defaults
     assert policy.recover_within is policy.hold is policy.settle is None
+
+
+def test_the_table_names_every_guard_and_says_reasons_that_exist() -> None:
+    text = (CHECKOUT / "README.md").read_text()
+    (told,) = re.findall(r"^\| guard \|.*\n\|---.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in told.splitlines()]
+    assert [row[0] for row in rows] == [guard(facts()).check for guard in GUARDS]
+    source = "".join(path.read_text() for path in (CHECKOUT / "responder/rules/guards").glob("*.py"))
+    for _, _, reasons in rows:
+        assert [each for each in re.findall(r"`(\w+)`", reasons) if f'"{each}"' not in source] == []
