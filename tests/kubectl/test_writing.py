@@ -7,7 +7,6 @@ from typing import Any
 
 from responder.sandbox.cluster import Cluster
 from tests.kubectl.running import NAMESPACE, Kubectl, deployment, service
-from tests.shared import CHECKOUT
 
 
 def template_of(obj: Any) -> Any:
@@ -202,16 +201,6 @@ async def test_deleting_and_waiting(cluster: Cluster, kubectl: Kubectl) -> None:
     assert never.stderr == 'Error from server (NotFound): deployments.apps "web" not found\n'
     ignored = await kubectl.ok("delete", "deployment", "web", "--ignore-not-found")
     assert ignored == ""
-
-
-async def test_our_own_manifests_go_in_and_stay_as_they_are(kubectl: Kubectl) -> None:
-    await kubectl.ok("create", "namespace", "payments")
-    apply = ("apply", "--kustomize", str(CHECKOUT / "deploy" / "overlays" / "payment-service"))
-    first = await kubectl.run(*apply)
-    assert (first.exit_code, "openapi" in first.stderr) == (0, False)
-    again = (await kubectl.ok(*apply)).splitlines()
-    assert len(again) > 8
-    assert all(line.endswith(" unchanged") for line in again)
 
 
 async def test_replacing_keeps_what_the_server_gave(kubectl: Kubectl) -> None:

@@ -188,6 +188,16 @@ BUILT_IN: tuple[Resource, ...] = (
         stored_as="events",
     ),
     _grouped(
+        "networking.k8s.io",
+        "v1",
+        "ingresses",
+        "Ingress",
+        "ing",
+        has_status=True,
+        has_generation=True,
+    ),
+    _grouped("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "netpol", has_generation=True),
+    _grouped(
         "policy",
         "v1",
         "poddisruptionbudgets",

@@ -41,6 +41,8 @@ COLLECTIONS = {
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
 }
 SECRETS = "/api/v1/namespaces/payments/secrets"
@@ -185,10 +187,10 @@ def test_the_service_account_reads_what_it_judges_by(tmp_path: Path) -> None:
         async with deployed(tmp_path) as cluster:
             for collection in (
                 *(paths.deployments, paths.replicasets, paths.pods, paths.services, paths.endpointslices),
-                *(paths.incidents, paths.workloadrecords, paths.decisions),
+                *(paths.incidents, paths.decisions),
             ):
                 await cluster.responder.list(collection(KEY.namespace))
-            for collection in (paths.incidents, paths.workloadrecords, paths.decisions):
+            for collection in (paths.incidents, paths.decisions):
                 await cluster.responder.list(collection(None))
             await cluster.responder.get(paths.namespace(KEY.namespace))
 
@@ -234,7 +236,7 @@ def test_the_service_account_may_do_no_more(tmp_path: Path) -> None:
                 lambda: api.get(own),
                 lambda: api.merge_patch(own, {"metadata": {"labels": {"x": "y"}}}),
                 lambda: api.delete(paths.named(paths.pods(KEY.namespace), "x")),
-                lambda: api.delete(paths.incident(KEY.namespace, "x")),
+                lambda: api.delete(paths.workloadrecord(KEY.namespace, "x")),
                 lambda: api.merge_patch(paths.decision(KEY.namespace, "x"), {"spec": {"choice": "leave"}}),
             ):
                 with pytest.raises(Forbidden):

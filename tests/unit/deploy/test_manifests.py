@@ -7,7 +7,17 @@ import yaml
 from responder.rules.load import load_rules
 from responder.settings import Settings, variable_of
 from tests.shared import CHECKOUT
-from tests.unit.deploy.rendering import BASE, DEPLOY, OVERLAY, container, find, load, pod_spec, render
+from tests.unit.deploy.rendering import (
+    BASE,
+    DEPLOY,
+    OVERLAY,
+    Manifest,
+    container,
+    find,
+    load,
+    pod_spec,
+    render,
+)
 
 CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
 RULES = CHECKOUT / "rules"
@@ -20,7 +30,7 @@ def test_every_file_is_taken_in_by_its_kustomization() -> None:
     for kustomization in DEPLOY.rglob("kustomization.yaml"):
         folder = kustomization.parent
         taken.add(str(kustomization.relative_to(DEPLOY)))
-        for name in yaml.safe_load(kustomization.read_text(encoding="utf-8"))["resources"]:
+        for name in yaml.safe_load(kustomization.read_text(encoding="utf-8")).get("resources", []):
             path = (folder / name).resolve()
             assert path.exists(), f"{kustomization}: {name}"
             if path.is_file():
@@ -52,6 +62,10 @@ def test_the_rule_files_are_those_of_the_checkout_in_full() -> None:
     namespaces = {file.workload.namespace for file in load_rules(RULES).files}
     bound = [obj for obj in render(OVERLAY) if obj["metadata"].get("namespace") not in (None, "responder")]
     assert {obj["metadata"]["namespace"] for obj in bound} == namespaces
+
+
+def is_policy(obj: Manifest) -> bool:
+    return bool(obj["kind"] == "NetworkPolicy")
 
 
 def test_the_pod_refers_to_what_exists() -> None:
@@ -124,7 +138,7 @@ def test_service_and_probes_reach_the_port() -> None:
 
 
 def test_slack_reaches_one_path_and_no_other() -> None:
-    (ingress,) = load("ingress.example.yaml")
+    ingress = load("ingress.example.yaml")[0]
     (rule,) = ingress["spec"]["rules"]
     (path,) = rule["http"]["paths"]
     (manifest,) = load("slack-app.yaml")
@@ -149,9 +163,46 @@ def test_alertmanager_posts_to_the_service() -> None:
     assert webhook["url"] == f"http://{host}:{port['port']}/webhooks/alertmanager"
 
 
-def test_only_one_process_at_a_time() -> None:
-    spec = find("Deployment")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+def test_one_replica_is_there_whatever_happens() -> None:
+    deployment, budget = find("Deployment")["spec"], find("PodDisruptionBudget")["spec"]
+    assert deployment["replicas"] == 2
+    assert deployment["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+    }
+    assert 0 < budget["minAvailable"] < deployment["replicas"]
+    # Ready is whoever could do its work: one that can't may be evicted.
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_everything_selects_the_responders_pods_and_no_others() -> None:
+    labels = find("Deployment")["spec"]["template"]["metadata"]["labels"]
+    policies = [obj for obj in [*render(OVERLAY), *load("ingress.example.yaml")] if is_policy(obj)]
+    selectors = [
+        find("Deployment")["spec"]["selector"],
+        {"matchLabels": find("Service")["spec"]["selector"]},
+        find("PodDisruptionBudget")["spec"]["selector"],
+        *(policy["spec"]["podSelector"] for policy in policies),
+        *(each["labelSelector"] for each in pod_spec()["topologySpreadConstraints"]),
+    ]
+    assert len(selectors) == 3 + 3 + 2
+    assert selectors == [{"matchLabels": labels}] * len(selectors)
+
+
+def test_replicas_are_spread_but_never_kept_waiting() -> None:
+    spread = {
+        each["topologyKey"]: each["whenUnsatisfiable"] for each in pod_spec()["topologySpreadConstraints"]
+    }
+    assert spread == {
+        "kubernetes.io/hostname": "ScheduleAnyway",
+        "topology.kubernetes.io/zone": "ScheduleAnyway",
+    }
+
+
+def test_there_is_time_to_hand_over() -> None:
+    # A request to the API server takes 20 s at most, and releasing the Lease a few.
+    waiting = container()["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod_spec()["terminationGracePeriodSeconds"] >= waiting + 20 + 10
 
 
 def test_security_context_meets_the_restricted_standard() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.rendering import BASE, OVERLAY, find, grants, render, render_with
+from tests.unit.deploy.rendering import BASE, OVERLAY, Grant, find, grants, render, render_with
 
 READS = {"get", "list", "watch"}
 ACCOUNT = {"kind": "ServiceAccount", "name": "responder", "namespace": "responder"}
@@ -22,35 +22,23 @@ def test_the_bindings_name_what_exists() -> None:
     assert find("ServiceAccount")["metadata"]["namespace"] == ACCOUNT["namespace"]
 
 
-def test_the_responder_writes_little_and_reads_no_secrets() -> None:
-    granted = grants(find("ClusterRole"))
-    assert {grant for grant in granted if grant[0] not in READS} == {
+def writes(role: str) -> set[Grant]:
+    return {grant for grant in grants(find("ClusterRole", role)) if grant[0] not in READS}
+
+
+def test_the_responder_writes_little() -> None:
+    # Which reads there are is compared with what the program asks for, in tests/flow/test_rights.py.
+    assert writes("responder") == {
         ("create", "responder.dev", "incidents"),
         ("patch", "responder.dev", "incidents"),
+        ("delete", "responder.dev", "incidents"),
         ("patch", "responder.dev", "incidents/status"),
         ("create", "responder.dev", "workloadrecords"),
         ("patch", "responder.dev", "workloadrecords"),
         ("create", "responder.dev", "decisions"),
+        ("delete", "responder.dev", "decisions"),
     }
-    assert {(group, resource) for verb, group, resource in granted if verb in READS} == {
-        ("", "namespaces"),
-        ("responder.dev", "incidents"),
-        ("responder.dev", "incidents/status"),
-        ("responder.dev", "workloadrecords"),
-        ("responder.dev", "decisions"),
-    }
-
-
-def test_workloads_are_touched_by_one_patch() -> None:
-    granted = grants(find("ClusterRole", "responder-workloads"))
-    assert {grant for grant in granted if grant[0] not in READS} == {("patch", "apps", "deployments")}
-    assert {(group, resource) for verb, group, resource in granted if verb in READS} == {
-        ("apps", "deployments"),
-        ("apps", "replicasets"),
-        ("", "pods"),
-        ("", "services"),
-        ("discovery.k8s.io", "endpointslices"),
-    }
+    assert writes("responder-workloads") == {("patch", "apps", "deployments")}
 
 
 def test_workloads_are_reached_only_where_an_overlay_says() -> None:
@@ -80,12 +68,45 @@ def test_one_lease_is_held() -> None:
     assert unnamed == [["create"]]
 
 
-@pytest.mark.parametrize("name", ["responder", "responder-workloads", "responder-decider"])
-def test_no_role_has_wildcards(name: str) -> None:
-    assert not any("*" in grant for grant in grants(find("ClusterRole", name)))
+def test_what_is_opt_in_is_not_given_by_itself() -> None:
+    for role in (obj for obj in render(OVERLAY) if obj["kind"].endswith("Role")):
+        for verb, group, resource in grants(role):
+            assert "*" not in (verb, group, resource)
+            assert resource != "secrets"
+            assert not group.endswith(("argoproj.io", "fluxcd.io"))
+
+
+def test_secrets_are_read_where_workloads_are(tmp_path: Path) -> None:
+    objects = render_with(tmp_path, "secrets")
+    more = grants(find("ClusterRole", "responder-workloads", objects))
+    assert more - grants(find("ClusterRole", "responder-workloads")) == {("get", "", "secrets")}
+    assert len(objects) == len(render(OVERLAY))
+
+
+@pytest.mark.parametrize(
+    ("component", "namespace", "resources"),
+    [
+        ("argo-cd", "argocd", {("argoproj.io", "applications")}),
+        (
+            "flux",
+            "flux-system",
+            {
+                ("kustomize.toolkit.fluxcd.io", "kustomizations"),
+                ("helm.toolkit.fluxcd.io", "helmreleases"),
+            },
+        ),
+    ],
+)
+def test_owners_in_git_are_paused_in_their_own_namespace(
+    component: str, namespace: str, resources: set[tuple[str, str]], tmp_path: Path
+) -> None:
+    objects = render_with(tmp_path, component)
+    role = find("Role", f"responder-{component}", objects)
+    binding = find("RoleBinding", f"responder-{component}", objects)
+    assert grants(role) == {(verb, *resource) for verb in ("get", "patch") for resource in resources}
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == namespace
+    assert (binding["roleRef"]["name"], binding["subjects"]) == (role["metadata"]["name"], [ACCOUNT])
 
 
 def test_a_decider_writes_answers_alone() -> None:
-    granted = grants(find("ClusterRole", "responder-decider"))
-    writes = {grant for grant in granted if grant[0] not in READS}
-    assert writes == {("create", "responder.dev", "decisions")}
+    assert writes("responder-decider") == {("create", "responder.dev", "decisions")}
