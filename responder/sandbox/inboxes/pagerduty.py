@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,7 @@ from aiohttp import web
 from responder.clock import Clock
 from responder.sandbox.api.faults import Faults
 from responder.sandbox.inboxes.faults import with_faults
+from responder.sandbox.inboxes.rate_limits import RateLimit
 
 _MAX_BYTES = 512 * 1024
 _MAX_ALERTS = 10_000
@@ -76,7 +77,8 @@ class PagedAlert:
 class PagerDutyInbox:
     """One integration of one service. `ignored` are events that PagerDuty takes and that change nothing.
 
-    `changes` are the payloads of change events, oldest first: they page nobody.
+    `changes` are the payloads of change events, oldest first: they page nobody. Faults: add to `faults`; set
+    `limits_rate` to have refused with 429 what is more than 120 events in a minute.
     """
 
     clock: Clock
@@ -85,6 +87,9 @@ class PagerDutyInbox:
     ignored: list[tuple[str, Event]] = field(default_factory=list)
     changes: list[Mapping[str, Any]] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
+    limits_rate: bool = False
+    # Source: https://community.pagerduty.com/forum/t/monitoring-api-rate-limiting/3318
+    _events: RateLimit = field(default_factory=lambda: RateLimit(120, timedelta(minutes=1)), init=False)
 
     def routes(self) -> list[web.RouteDef]:
         """POST /v2/enqueue for alerts, POST /v2/change/enqueue for changes."""
@@ -119,6 +124,8 @@ class PagerDutyInbox:
             problems = check(event, self.routing_key)
             if problems:
                 return _refusal(400, problems)
+            if self._events.take(self.routing_key, self.clock.now()) and self.limits_rate:
+                return web.json_response(_fault_body(429), status=429)
             return web.json_response(take(event), status=202)
 
         return await with_faults(self.faults, self.clock, request, call, _fault_body)
@@ -226,5 +233,6 @@ def _refusal(code: int, problems: list[str]) -> web.Response:
 
 
 def _fault_body(code: int) -> dict[str, Any]:
-    said = "Requests are being throttled" if code == 429 else "Internal error"
-    return {"status": "throttle" if code == 429 else "error", "message": said, "errors": []}
+    # This API says nothing of how long to wait, here or in a header.
+    said = "Requests for this service are arriving too quickly" if code == 429 else "Internal error"
+    return {"status": "throttle exceeded" if code == 429 else "error", "message": said, "errors": []}

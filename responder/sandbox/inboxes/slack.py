@@ -7,15 +7,17 @@ Source: https://docs.slack.dev/reference/methods
 from __future__ import annotations
 
 import hmac
+import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from responder.clock import Clock
 from responder.sandbox.api.faults import Faults
-from responder.sandbox.inboxes.slack_checks import check_blocks, check_metadata
+from responder.sandbox.inboxes.rate_limits import RateLimit
+from responder.sandbox.inboxes.slack_checks import MAX_BLOCKS_TEXT, check_blocks, check_metadata
 from responder.sandbox.inboxes.slack_messages import (
     BOT_ID,
     BOT_USER_ID,
@@ -33,6 +35,12 @@ _MAX_MESSAGES = 10_000
 _RESPONSE_URL_LIFE = timedelta(minutes=30)
 
 
+def _tiers() -> dict[str, RateLimit]:
+    """Calls a minute by method. Source: https://docs.slack.dev/apis/web-api/rate-limits (tiers 2 and 3)."""
+    tiers = {"chat.update": 50, "conversations.history": 50, "conversations.list": 20}
+    return {method: RateLimit(calls, timedelta(minutes=1)) for method, calls in tiers.items()}
+
+
 class SlackError(Exception):
     """A method's refusal: Slack's word for it, and what else its answer carries."""
 
@@ -48,7 +56,8 @@ class SlackInbox:
     """One workspace with its channels (name to id) and one installed app.
 
     Faults: add to `faults`; put a method into `errors` to have it refused with that error; set `limits_rate`
-    to have more than one message a second and channel refused, as Slack does; take a channel out of `joined`.
+    to have refused with 429 what Slack refuses so: more than one message a second and channel, and more calls
+    of another method in a minute than its tier has; take a channel out of `joined`.
     """
 
     clock: Clock
@@ -66,7 +75,8 @@ class SlackInbox:
     calls: deque[str] = field(default_factory=lambda: deque(maxlen=10_000))
     joined: set[str] = field(init=False)
     _last_micros: int = field(default=0, init=False)
-    _last_post_at: dict[str, datetime] = field(default_factory=dict, init=False)
+    _posts: RateLimit = field(default_factory=lambda: RateLimit(1, timedelta(seconds=1)), init=False)
+    _calls: dict[str, RateLimit] = field(default_factory=_tiers, init=False)
 
     def __post_init__(self) -> None:
         self.joined = set(self.channels.values())
@@ -81,6 +91,8 @@ class SlackInbox:
         self._authenticate(token)
         if method in self.errors:
             raise SlackError(self.errors[method])
+        if method in self._calls:
+            self._limit_rate(self._calls[method], method)
         match method:
             case "auth.test":
                 return {"ok": True, "team_id": TEAM_ID, "user_id": BOT_USER_ID, "bot_id": BOT_ID}
@@ -106,7 +118,7 @@ class SlackInbox:
 
     def _post_message(self, arguments: Mapping[str, Any]) -> Answer:
         channel = self._find_channel(arguments, by_name=True)
-        self._limit_rate(channel)
+        self._limit_rate(self._posts, channel)
         content = self._read_content(arguments)
         metadata = arguments.get("metadata")
         if metadata is not None and not check_metadata(metadata):
@@ -194,14 +206,14 @@ class SlackInbox:
         problems = check_blocks(blocks)
         if problems:
             raise SlackError("invalid_blocks", response_metadata={"messages": problems})
+        if len(json.dumps(blocks, separators=(",", ":"), ensure_ascii=False)) > MAX_BLOCKS_TEXT:
+            raise SlackError("msg_blocks_too_long")
         return Content(text, tuple(blocks), self.clock.now())
 
-    def _limit_rate(self, channel: str) -> None:
-        """Source: https://docs.slack.dev/apis/web-api/rate-limits: one message a second and channel."""
-        now, last = self.clock.now(), self._last_post_at.get(channel)
-        if self.limits_rate and last is not None and now - last < timedelta(seconds=1):
-            raise SlackError("ratelimited", 429, {"Retry-After": "1"})
-        self._last_post_at[channel] = now
+    def _limit_rate(self, limit: RateLimit, key: str) -> None:
+        seconds = limit.take(key, self.clock.now())
+        if self.limits_rate and seconds:
+            raise SlackError("ratelimited", 429, {"Retry-After": str(seconds)})
 
     def _next_ts(self) -> str:
         """A message's ts: its instant, and unique."""

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_BLOCKS = 50
+# All blocks of a message together, as JSON; undocumented, measured by others.
+# Source: https://github.com/slackapi/bolt-js/issues/2509
+MAX_BLOCKS_TEXT = 13_200
 
 _TEXT_KEYS = {"plain_text": {"type", "text", "emoji"}, "mrkdwn": {"type", "text", "verbatim"}}
 _BLOCK_KEYS = {

@@ -125,6 +125,18 @@ def test_throttling() -> None:
     play(story)
 
 
+def test_more_than_120_events_a_minute_are_limited_when_switched_on() -> None:
+    async def story(desk: Desk) -> None:
+        desk.pagerduty_inbox.limits_rate = True
+        codes = [(await post(desk, event()))[0] for _ in range(121)]
+        assert codes == [202] * 120 + [429]
+        assert len(desk.pagerduty_inbox.alerts["k"].events) == 120
+        await desk.clock.sleep(60)
+        assert (await post(desk, event()))[0] == 202
+
+    play(story)
+
+
 def test_a_refusal_after_the_effect_took_the_event_all_the_same() -> None:
     async def story(desk: Desk) -> None:
         rule = FaultRule("POST", "enqueue", Refuse(500, after_effect=True), count=1)

@@ -157,10 +157,35 @@ def test_more_than_one_message_a_second_is_limited_when_switched_on() -> None:
         desk.slack_inbox.limits_rate = True
         body = {"channel": "payments", "text": "x"}
         assert (await call(desk, "chat.postMessage", body))["ok"]
-        assert (await call(desk, "chat.postMessage", body))["status"] == 429
+        refused = await call(desk, "chat.postMessage", body)
+        assert (refused["status"], refused["error"]) == (429, "ratelimited")
         assert (await call(desk, "chat.postMessage", {**body, "channel": "alerts"}))["ok"]
         await desk.clock.sleep(1)
         assert (await call(desk, "chat.postMessage", body))["ok"]
+
+    play(story)
+
+
+def test_more_updates_a_minute_than_their_tier_has_are_limited_when_switched_on() -> None:
+    async def story(desk: Desk) -> None:
+        desk.slack_inbox.limits_rate = True
+        posted = await call(desk, "chat.postMessage", {"channel": "payments", "text": "x"})
+        body = {"channel": "C0PAYMENTS", "ts": posted["ts"], "text": "y"}
+        codes = [(await call(desk, "chat.update", body))["status"] for _ in range(51)]
+        assert codes == [200] * 50 + [429]
+        await desk.clock.sleep(60)
+        assert (await call(desk, "chat.update", body))["ok"]
+
+    play(story)
+
+
+def test_blocks_that_are_too_long_together_are_refused_though_each_is_fine() -> None:
+    async def story(desk: Desk) -> None:
+        long = {"type": "section", "text": text("x" * 3000)}
+        fits = await call(desk, "chat.postMessage", {"channel": "payments", "blocks": [long] * 4})
+        assert fits["ok"]
+        answer = await call(desk, "chat.postMessage", {"channel": "payments", "blocks": [long] * 5})
+        assert answer["error"] == "msg_blocks_too_long"
 
     play(story)
 

@@ -139,6 +139,57 @@ def test_a_pod_that_is_gone_leaves_instant_queries_at_once() -> None:
     play(story)
 
 
+def test_a_target_that_cannot_be_scraped_is_down_and_what_it_exposed_is_stale() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.sleep_until(6)
+        first, second = scene.pods.all()
+        scene.prometheus.unreachable = f"^{NAMESPACE}/{first.name}$"
+        await scene.sleep_until(21)
+        assert await scene.query("up") == {first.name: "0", second.name: "1"}
+        assert list(await scene.query("payment_transactions_total")) == [second.name]
+        assert first.name in await scene.query("last_over_time(payment_transactions_total[1m])")
+        tries = await scene.query("count_over_time(up[1m])")
+        assert tries[first.name] == tries[second.name]
+
+        scene.prometheus.unreachable = ""
+        await scene.sleep_until(31)
+        assert await scene.query("up") == {first.name: "1", second.name: "1"}
+        samples = await scene.query("count_over_time(payment_transactions_total[1m])")
+        assert int(samples[first.name]) == int(samples[second.name]) - 3
+
+    play(story)
+
+
+def test_a_target_that_was_down_from_its_beginning_and_goes_leaves_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        scene.prometheus.unreachable = "."
+        await scene.sleep_until(6)
+        first, second = scene.pods.all()
+        scene.prometheus.restart_empty()
+        assert await scene.query("up") == {}
+        await scene.sleep_until(11)
+        assert await scene.query("up") == {first.name: "0", second.name: "0"}
+        scene.cluster.store.delete("pods", NAMESPACE, first.name)
+        await scene.sleep_until(21)
+        assert first.name not in await scene.query("up")
+
+    play(story)
+
+
+def test_slow_answers_come_late_and_health_at_once() -> None:
+    async def story(scene: Scene) -> None:
+        scene.prometheus.answers_after_seconds = 12.0
+        began = asyncio.get_running_loop().time()
+        await scene.query("up")
+        assert asyncio.get_running_loop().time() - began >= 12
+        began = asyncio.get_running_loop().time()
+        async with scene.session.get(f"{scene.url}/-/healthy") as response:
+            assert response.status == 200
+        assert asyncio.get_running_loop().time() - began < 1
+
+    play(story)
+
+
 def test_answers_of_every_type() -> None:
     async def story(scene: Scene) -> None:
         await scene.sleep_until(6)
