@@ -193,7 +193,11 @@ class IncidentStore:
         """Whether the incident that was answered is there, and is not being deleted."""
         try:
             found = await self._kubernetes.get(paths.incident(answer.decision.namespace, answer.incident))
-        except (NotFound, paths.InvalidName):
+        except paths.InvalidName:
+            return False
+        except NotFound as error:
+            if error.resource_missing:
+                raise
             return False
         metadata = found["metadata"]
         return metadata["uid"] == answer.incident_uid and "deletionTimestamp" not in metadata
