@@ -112,7 +112,8 @@ def configure_logging(log_format: Literal["json", "console"], now: Callable[[], 
     if log_format == "json":
         final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     else:
-        final.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        plain = structlog.dev.plain_traceback
+        final.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain))
     handler = logging.StreamHandler()
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final))
     root = logging.getLogger()

@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
 from responder.errors import Permanent, ResponderError, Temporary
 
-with warnings.catch_warnings():
-    # The package announces its successor on import; swapping it means changing this file alone.
-    warnings.filterwarnings("ignore", message="The package .pdpyras. is deprecated")
-    from pdpyras import ChangeEventsAPISession, EventsAPISession, PDClientError, PDSession
+if TYPE_CHECKING:
+    from pdpyras import PDClientError, PDSession
 
 EVENTS_URL = "https://events.pagerduty.com"
 
@@ -46,6 +45,7 @@ class PagerDuty:
     def __init__(self, routing_key: SecretStr, url: str = EVENTS_URL) -> None:
         self._routing_key = routing_key
         self._url = url.rstrip("/")
+        self._library = _load_library()
 
     async def send(
         self,
@@ -71,7 +71,7 @@ class PagerDuty:
             # A thread can't be cancelled; it ends by its own timeouts, and a late repeat does no harm.
             async with asyncio.timeout(_CALL_SECONDS):
                 await asyncio.to_thread(send)
-        except PDClientError as error:
+        except self._library.PDClientError as error:
             raise self._map(what, error) from None
         except TimeoutError as error:
             raise PagerDutyUnavailable(
@@ -79,14 +79,14 @@ class PagerDuty:
             ) from error
 
     def _send(self, action: str, dedup_key: str, payload: Mapping[str, Any] | None) -> None:
-        with EventsAPISession(self._routing_key.get_secret_value()) as session:
+        with self._library.EventsAPISession(self._routing_key.get_secret_value()) as session:
             self._restrain(session)
             properties = {} if payload is None else {"payload": dict(payload)}
             session.send_event(action, dedup_key=dedup_key, **properties)
 
     def _send_change(self, payload: Mapping[str, Any]) -> None:
         key = self._routing_key.get_secret_value()
-        with ChangeEventsAPISession(key) as session:
+        with self._library.ChangeEventsAPISession(key) as session:
             self._restrain(session)
             session.send_change_event(routing_key=key, payload=dict(payload))
 
@@ -117,3 +117,11 @@ class PagerDuty:
             f"PagerDuty: refused a {what} with {status}: {said}; check that the routing key is that of an"
             " Events API v2 integration"
         )
+
+
+def _load_library() -> Any:
+    """The library, imported only for those who use PagerDuty: it takes a tenth of the start."""
+    with warnings.catch_warnings():
+        # The package announces its successor on import; swapping it means changing this file alone.
+        warnings.filterwarnings("ignore", message="The package .pdpyras. is deprecated")
+        return import_module("pdpyras")

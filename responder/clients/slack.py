@@ -10,17 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from pydantic import SecretStr
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from yarl import URL
 
 from responder.clients.http import describe
 from responder.errors import Permanent, ResponderError, Temporary
+
+if TYPE_CHECKING:
+    from slack_sdk.errors import SlackApiError
+    from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 Block = Mapping[str, Any]
 
@@ -74,7 +75,10 @@ class SlackUnavailable(Temporary):
 class Slack:
     """One app in one workspace. Make it inside a running event loop and close it there."""
 
-    def __init__(self, token: SecretStr, api_url: str = AsyncWebClient.BASE_URL) -> None:
+    def __init__(self, token: SecretStr, api_url: str) -> None:
+        # Imported only for those who use Slack: it takes a tenth of the start.
+        from slack_sdk.web.async_client import AsyncWebClient
+
         self._api_url = api_url
         # trust_env honours NO_PROXY, which the library's own reading of the proxy variables does not.
         self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True)
@@ -203,6 +207,9 @@ class Slack:
 
 
 async def _call(what: str, request: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
+    # At hand since the client was made.
+    from slack_sdk.errors import SlackApiError, SlackClientError
+
     try:
         return await request
     except SlackApiError as error:
