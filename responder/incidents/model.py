@@ -165,6 +165,16 @@ class TimelineEntry(Record):
     message: str
 
 
+class Dropped(Record):
+    """How much had no room in the incident: nothing goes without being counted."""
+
+    timeline_lines: int = 0
+    verdicts: int = 0
+    alerts: int = 0
+    # Also annotations, and those that were only shortened.
+    labels: int = 0
+
+
 class Status(Record):
     """Everything the driver knows of an incident."""
 

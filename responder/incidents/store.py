@@ -117,7 +117,9 @@ class IncidentStore:
 
     async def note_overflow(self, incident: Incident, alerts: Mapping[str, str]) -> None:
         """Name the alerts (fingerprint to alertname) that found no room in the incident, each once."""
-        new = {key: cut(name, _MOST_NAME) for key, name in alerts.items() if key not in incident.spec.overflow}
+        new = {
+            key: cut(name, _MOST_NAME) for key, name in alerts.items() if key not in incident.spec.overflow
+        }
         room = MAX_OVERFLOW - len(incident.spec.overflow)
         fitting = dict(list(new.items())[: max(0, room)])
         if fitting:
@@ -161,7 +163,9 @@ class IncidentStore:
                 return parse_incident(await self._kubernetes.merge_patch(paths.status(_path(incident)), body))
             except Conflict:
                 incident = await self.get(incident.metadata.namespace, incident.name)
-        raise Temporary(f"Incident {incident.name} changed {_ATTEMPTS} times while what was told was written.")
+        raise Temporary(
+            f"Incident {incident.name} changed {_ATTEMPTS} times while what was told was written."
+        )
 
     async def unmark(self, incident: Incident) -> None:
         """Take the mark of an open incident away, as nothing is left to do for it, and say when it closed."""
