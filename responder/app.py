@@ -152,7 +152,15 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     kubernetes = clients.kubernetes.during(term)
     store = IncidentStore(kubernetes)
     active = ActiveAlerts(clients.alertmanagers, settings.receiver)
-    gatherer = Gatherer(kubernetes, store, clients.prometheus, active, clock, settings.namespace)
+    gatherer = Gatherer(
+        kubernetes,
+        store,
+        clients.prometheus,
+        active,
+        clock,
+        settings.namespace,
+        look_at_secrets=settings.look_at_secrets,
+    )
     drivers = _drivers(parts, kubernetes, store, gatherer)
     reconcile = Reconcile(
         kubernetes=kubernetes,

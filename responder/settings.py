@@ -177,6 +177,11 @@ class Settings(BaseSettings):
     decide_every: _Duration = Field(
         default=timedelta(seconds=15), description="how often an open incident is judged anew"
     )
+    look_at_secrets: bool = Field(
+        default=False,
+        description="whether the Secrets that a revision needs are looked for before it is brought back;"
+        " takes the right to get them",
+    )
 
     webhook_token: _Secret = Field(
         min_length=1,

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
+from responder.actions.undo import Fence
 from responder.clients.kubernetes import Forbidden, Kubernetes, NotFound, Object, paths
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
@@ -17,9 +18,10 @@ from responder.incidents.model import Incident
 from responder.incidents.phases import Phase
 from responder.incidents.store import IncidentStore
 from responder.pipeline.active import ActiveAlerts
+from responder.pipeline.preflight import look_ahead
 from responder.pipeline.questions import Questions, comparisons_of
 from responder.rules.conditions import Comparison
-from responder.rules.facts import Answer, Facts, Freeze, Question
+from responder.rules.facts import Answer, Facts, Freeze, Preflight, Question
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule, RuleFile
 from responder.tasks import together
@@ -57,7 +59,10 @@ class SharedFreezes:
 
 
 class Gatherer:
-    """Reads facts. `home` is the responder's own namespace, where a freeze is global."""
+    """Reads facts. `home` is the responder's own namespace, where a freeze is global.
+
+    Secrets are looked at only on demand: whoever may read that one exists may read what it says.
+    """
 
     def __init__(
         self,
@@ -67,6 +72,8 @@ class Gatherer:
         active: ActiveAlerts,
         clock: Clock,
         home: str,
+        *,
+        look_at_secrets: bool,
     ) -> None:
         self._kubernetes = kubernetes
         self._store = store
@@ -74,6 +81,7 @@ class Gatherer:
         self._active = active
         self._clock = clock
         self._home = home
+        self._look_at_secrets = look_at_secrets
 
     async def gather(
         self, incident: Incident, file: RuleFile, rules: tuple[Rule, ...], firing: tuple[Rule, ...]
@@ -102,6 +110,7 @@ class Gatherer:
             apart = group.create_task(questions.measure_apart(leaves, began, beside_until))
             by_pod = group.create_task(questions.count_by_pod(leaves))
             dependencies = group.create_task(questions.measure_dependencies(began))
+            preflight = group.create_task(self._look_ahead(incident, cluster.history, target))
             nodes = group.create_task(self._read_nodes(incident.key.namespace, bad))
         return Facts(
             now=now,
@@ -119,6 +128,7 @@ class Gatherer:
             apart=apart.result(),
             by_pod=by_pod.result(),
             nodes=nodes.result(),
+            preflight=preflight.result(),
             dependencies=dependencies.result(),
             freezes=cluster.freezes,
             protected=self._protection(incident.key),
@@ -174,6 +184,18 @@ class Gatherer:
             return await self._kubernetes.get(paths.deployment(key.namespace, key.name))
         except NotFound:
             return None
+
+    async def _look_ahead(
+        self, incident: Incident, history: History | None, target: Target | None
+    ) -> Preflight | None:
+        if history is None or target is None:
+            return None
+        rollback = incident.status.rollback
+        attempt = 1 if rollback is None else rollback.attempt + 1
+        fence = Fence(history.deployment.fence, incident.fence(attempt))
+        return await look_ahead(
+            self._kubernetes, history, target.replicaset, fence, secrets=self._look_at_secrets
+        )
 
     async def _read_nodes(self, namespace: str, bad: ReplicaSet | None) -> dict[str, str] | None:
         """The node of each pod of the revision; None where nobody may or can look."""

@@ -87,6 +87,23 @@ class DependencyState:
     series: Mapping[str, Series] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What a look ahead of the undo found. `unseen` is what nobody may look at.
+
+    Of the patch's dry run: `refusal` is the server's no, `untold` why there is no answer, `changed` that the
+    template did not come back as it was sent.
+    """
+
+    found: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    tried: bool = True
+    refusal: str = ""
+    untold: str = ""
+    changed: bool = False
+
+
 @dataclass(frozen=True)
 class Facts:
     """The world as it was read for one judgement.
@@ -118,6 +135,7 @@ class Facts:
     by_pod: Mapping[Comparison, tuple[PodCount, ...]] = field(default_factory=dict)
     nodes: Mapping[str, str] | None = None
     dependencies: Mapping[str, DependencyState] = field(default_factory=dict)
+    preflight: Preflight | None = None
     freezes: tuple[Freeze, ...] = ()
     protected: str | None = None
     question: Question | None = None

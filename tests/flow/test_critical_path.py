@@ -65,7 +65,11 @@ def test_five_round_trips_from_webhook_to_undo(tmp_path: Path) -> None:
         assert first == {("GET", RECORD)}
         assert opened == {("POST", INCIDENTS)}
         assert gathered == FREEZES | {("GET", DEPLOYMENT), ("GET", f"{APPS}/replicasets"), ("GET", RECORD)}
-        assert beside_prometheus == {("GET", "/api/v1/namespaces/payments/pods")}
+        assert beside_prometheus == {("GET", "/api/v1/namespaces/payments/pods"), ("PATCH", DEPLOYMENT)}
+        assert [r.query.get("dryRun") for r in way if (r.method, r.path) == ("PATCH", DEPLOYMENT)] == [
+            "All",
+            None,
+        ]
         assert intended == FREEZES | {("PATCH", f"{incident}/status")}
         assert undone == {("PATCH", DEPLOYMENT)}
         every = (first, opened, gathered, beside_prometheus, intended, undone)

@@ -82,6 +82,26 @@ def replicaset(namespace: str, name: str) -> str:
     return named(replicasets(namespace), name)
 
 
+def configmap(namespace: str, name: str) -> str:
+    """One ConfigMap."""
+    return named(_collection("/api/v1", "configmaps", namespace), name)
+
+
+def secret(namespace: str, name: str) -> str:
+    """One Secret."""
+    return named(_collection("/api/v1", "secrets", namespace), name)
+
+
+def persistentvolumeclaim(namespace: str, name: str) -> str:
+    """One PersistentVolumeClaim."""
+    return named(_collection("/api/v1", "persistentvolumeclaims", namespace), name)
+
+
+def serviceaccount(namespace: str, name: str) -> str:
+    """One ServiceAccount."""
+    return named(_collection("/api/v1", "serviceaccounts", namespace), name)
+
+
 def incidents(namespace: str | None) -> str:
     """Incidents."""
     return _collection(_RESPONDER, "incidents", namespace)

@@ -11,6 +11,7 @@ from responder.rules.guards.dependencies import dependencies_good
 from responder.rules.guards.existence import not_paused, target_exists, workload_exists
 from responder.rules.guards.marks import not_frozen, not_protected
 from responder.rules.guards.pods import new_pods_worse, not_one_node
+from responder.rules.guards.preflight import configuration_exists, dry_run_admitted
 from responder.rules.guards.repetition import not_again
 from responder.rules.guards.reversible import reversible
 from responder.rules.guards.target_health import target_was_good
@@ -33,14 +34,23 @@ GUARDS: tuple[Guard, ...] = (
     not_again,
     not_frozen,
     reversible,
+    configuration_exists,
+    dry_run_admitted,
 )
+
+
+# Whatever a person says: without these there is nothing to go back from, or it would not be carried out.
+_NEVER_OVERRULED = frozenset({"WorkloadExists", "NotPaused", "NotProtected"})
+_NOTHING_TO_SEND = frozenset({"CurrentRevisionUnknown"})
+_NEVER_WHEN_FAILED = frozenset({"TargetExists", "ConfigurationExists", "DryRunAdmitted"})
 
 
 def overridable(verdict: Verdict) -> bool:
     """Whether a person may overrule this verdict.
 
-    Not whether workload and target exist (but a likely target may be confirmed), not paused, not protected.
+    Not whether workload and target exist (but a likely target may be confirmed), not paused, not protected,
+    not what the preflight found to be refused (but what it could not tell).
     """
-    if verdict.check == "TargetExists":
-        return verdict.result is Result.UNKNOWN and verdict.reason == "HistoryUncertain"
-    return verdict.check not in ("WorkloadExists", "NotPaused", "NotProtected")
+    if verdict.check in _NEVER_WHEN_FAILED:
+        return verdict.result is Result.UNKNOWN and verdict.reason not in _NOTHING_TO_SEND
+    return verdict.check not in _NEVER_OVERRULED

@@ -13,7 +13,7 @@ from time import perf_counter
 
 from responder.rules.conditions import comparisons
 from responder.rules.decide import Course, decide
-from responder.rules.facts import Apart, Facts
+from responder.rules.facts import Apart, Facts, Preflight
 from responder.rules.load import load_rules
 from responder.rules.measurement import Measurement
 from responder.rules.model import RuleFile, RuleSet
@@ -111,6 +111,7 @@ def _facts(file: RuleFile, history: History, now: datetime) -> Facts:
         series={leaf.metric: {at: BAD if at > began else GOOD for at in instants}},
         apart={leaf: Apart(Measurement(BAD, 10_000, 5_000, window, now))},
         nodes={},
+        preflight=Preflight(),
     )
 
 

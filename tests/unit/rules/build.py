@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from responder.rules.conditions import Comparison, comparisons
-from responder.rules.facts import Apart, Facts, PodCount, Series
+from responder.rules.facts import Apart, Facts, PodCount, Preflight, Series
 from responder.rules.load import load_rules
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule, RuleFile
@@ -152,6 +152,7 @@ def facts(
         apart=apart(measured(0.05)),
         by_pod=by_pod(("p1", 3_000, 150), ("p2", 3_000, 150)),
         nodes={"p1": "node-1", "p2": "node-2"},
+        preflight=Preflight(),
     )
     return replace(base, **changes)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from responder.rules.conditions import comparisons, parse_condition
-from responder.rules.facts import DependencyState, Freeze
+from responder.rules.facts import DependencyState, Freeze, Preflight
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.checklist import GUARDS, overridable
 from responder.rules.measurement import Measurement
@@ -129,6 +129,11 @@ def either(rate: Measurement, p95: Measurement) -> dict[str, Any]:
     rule = replace(ERRORS, condition=EITHER)
     found = dict(zip(comparisons(EITHER), (rate, p95), strict=True))
     return {"rules": (rule,), "firing": (rule,), "measurements": found, "before": found}
+
+
+def ahead(**found: Any) -> dict[str, Any]:
+    """What the look ahead of the undo found."""
+    return {"preflight": Preflight(**found)}
 
 
 NO_NUMBER: dict[str, Any] = {"annotations": {"deployment.kubernetes.io/revision": "two"}}
@@ -298,6 +303,16 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     # It was brought back: its old number is missing, and is nobody else's.
     ("Reversible", P, "Reversible", {"history": released(number=3, earlier="2"), "bad": BAD_3}),
     ("Reversible", U, "RevisionsUnknown", {"target": None}),
+    ("ConfigurationExists", P, "ConfigurationExists", {}),
+    ("ConfigurationExists", F, "ConfigurationMissing", ahead(missing=("ConfigMap app",))),
+    # What nobody may look at is said, and holds nothing.
+    ("ConfigurationExists", P, "ConfigurationExists", ahead(unseen=("Secret app",))),
+    ("ConfigurationExists", U, "TargetUnknown", {"target": None, "preflight": None}),
+    ("DryRunAdmitted", P, "DryRunAdmitted", {}),
+    ("DryRunAdmitted", F, "DryRunRefused", ahead(refusal="Quota says no.")),
+    ("DryRunAdmitted", F, "DryRunChangesTemplate", ahead(changed=True)),
+    ("DryRunAdmitted", U, "DryRunUntold", ahead(untold="A webhook does not support dry runs.")),
+    ("DryRunAdmitted", U, "NotTried", ahead(tried=False)),
     ("Reversible", U, "RevisionsUnknown", {"bad": ReplicaSet(replicaset("v2", 2, V2_FROM, **NO_NUMBER))}),
 ]
 
@@ -326,7 +341,9 @@ def test_a_person_may_overrule_all_but_what_makes_no_sense() -> None:
         verdict = verdict_of(check, changes)
         if verdict.passed:
             continue
-        expected = reason == "HistoryUncertain" if check == "TargetExists" else check not in never
+        expected = check not in never
+        if check in ("TargetExists", "ConfigurationExists", "DryRunAdmitted"):
+            expected = verdict.result is U and reason != "CurrentRevisionUnknown"
         assert overridable(verdict) is expected, verdict
 
 
