@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from responder.alerts.model import Alert
-from responder.incidents.model import AlertEntry
-from responder.incidents.record import MAX_HELD, Held, bounded, hold, is_new_instance
+from responder.incidents.model import AlertEntry, WorkloadRef
+from responder.incidents.record import (
+    MAX_HELD,
+    MAX_HELD_BYTES,
+    Held,
+    WorkloadRecordSpec,
+    bounded,
+    hold,
+    is_new_instance,
+)
 
 AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -83,3 +93,25 @@ def test_what_is_held_is_bounded() -> None:
     over = {**many, "gone": seen(held(0, vanished=1), MAX_HELD), "ended": seen(held(0, 1), MAX_HELD + 1)}
     assert bounded(over).keys() == many.keys() | {"ended"}
     assert "f0" not in bounded({**many, "f500": seen(held(0), 500), "f501": seen(held(0), 501)})
+
+
+def record(**spec: Any) -> WorkloadRecordSpec:
+    return WorkloadRecordSpec(workload=WorkloadRef(kind="Deployment", name="app"), **spec)
+
+
+def test_what_is_forgotten_is_counted() -> None:
+    many = {f"f{n}": held(0) for n in range(MAX_HELD - 1)}
+    full = record().holding(many).holding({"new": held(1)})
+    assert (len(full.held), full.held_dropped) == (MAX_HELD, 0)
+    over = full.holding({"more": held(1), "f1": held(2)})
+    assert (len(over.held), over.held_dropped) == (MAX_HELD, 1)
+    assert over.holding({"again": held(2)}).held_dropped == 2
+
+
+def test_what_is_held_is_bounded_in_bytes() -> None:
+    labels = {f"label{n}": "x" * 1000 for n in range(5)}
+    large = {f"f{n}": held(0).model_copy(update={"labels": labels}) for n in range(200)}
+    spec = record().holding(large)
+    assert 0 < len(spec.held) < 200
+    assert len(spec.held) + spec.held_dropped == 200
+    assert len(json.dumps(spec.model_dump(mode="json", by_alias=True)["held"])) <= MAX_HELD_BYTES
