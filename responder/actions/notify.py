@@ -21,6 +21,7 @@ from responder.actions.messages_slack import render_slack
 from responder.actions.pace import Pace
 from responder.actions.post import post, update
 from responder.actions.progress import Progress, Step
+from responder.actions.storms import Storms
 from responder.clients.kubernetes import NotFound
 from responder.clients.pagerduty import PagerDuty
 from responder.clients.slack import Slack
@@ -97,6 +98,7 @@ class Notifier:
         self._incidents: dict[str, Progress] = {}
         self._concluded: dict[str, None] = {}
         self._paces = {Channel.SLACK: Pace(_POST_EVERY), Channel.PAGERDUTY: Pace(timedelta())}
+        self._storms = None if slack is None else Storms(slack, clock, self._paces[Channel.SLACK])
         if slack is None:
             log.warning("slack_absent", message="No Slack token is set: nothing is told on Slack.")
         if pagerduty is None:
@@ -198,15 +200,20 @@ class Notifier:
             new = SlackState(channel=channel, ts=ts, digest=said, gist=news, said_at=self._clock.now())
             progress.told = progress.told.model_copy(update={"slack": new})
 
-        if state is None and not self._is_turn(progress, wanted or "", said):
+        if state is None and not await self._is_turn(progress, wanted or "", said):
             return
         await self._attempt(progress, "slack", said, send)
 
-    def _is_turn(self, progress: Progress, channel: str, said: str) -> bool:
+    async def _is_turn(self, progress: Progress, channel: str, said: str) -> bool:
         """Whether a new message may go to the channel now; else it is due again when its turn comes."""
         now, failure = self._clock.now(), progress.failures.get("slack")
         if failure is not None and failure.holds(said, now):
             progress.waits.append(failure.due_at)
+            return False
+        calm_at = None if self._storms is None else self._storms.calm_at(channel, progress.incident)
+        if self._storms is not None and calm_at is not None:
+            digest_at = await self._storms.show(channel)
+            progress.waits += [calm_at] if digest_at is None else [calm_at, digest_at]
             return False
         turn_at = self._paces[Channel.SLACK].claim(channel, progress.incident.metadata.uid, now)
         if turn_at > now:
@@ -277,6 +284,8 @@ class Notifier:
 
     def _forget(self, uid: str) -> None:
         self._incidents.pop(uid, None)
+        for pace in self._paces.values():
+            pace.give_back(uid)
         self._concluded[uid] = None
         if len(self._concluded) > _MOST_CONCLUDED:
             del self._concluded[next(iter(self._concluded))]

@@ -131,8 +131,8 @@ class AlertmanagerWebhook:
         log.warning("webhook_receiver_differs", receiver=given, expected=self._receiver, peer=peer)
         message = (
             f"they came for the receiver {given!r}, while RESPONDER_RECEIVER is {self._receiver!r}:"
-            " Alertmanager is asked by that name what fires, finds nothing, and holds every automatic rollback with"
-            f" NoAlertFires; set RESPONDER_RECEIVER to {given!r}"
+            " asked by that name, Alertmanager says that nothing fires, and every automatic rollback is held"
+            f" with NoAlertFires; set RESPONDER_RECEIVER to {given!r}"
         )
         await self._tell("ReceiverMismatch", message, peer)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
@@ -13,91 +11,15 @@ import structlog
 from responder.actions.attempts import FIRST_RETRY, LAST_RETRY, retry_delay
 from responder.actions.notify import Notifier, Told
 from responder.clients.slack import SlackRefused, SlackUnavailable
-from responder.errors import ResponderError, Temporary
-from responder.incidents.model import Condition, Incident, Page, Status, Times
+from responder.errors import ResponderError
+from responder.incidents.model import Incident, Page, Times
 from responder.incidents.notifications import Notifications
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Channel
 from responder.sandbox.api.faults import DropAfter, FaultRule, Hang, Refuse
 from responder.sandbox.inboxes.pagerduty import AlertState
-from tests.shared import run_story
 from tests.unit.actions.build import AT, asking, incident, rollback, rule_file
-from tests.unit.sandbox.inboxes.serving import Desk, open_desk
-
-
-@dataclass
-class Records:
-    """A store of notifications that can fail, and says what came in which order."""
-
-    failures: int = 0
-    written: list[Notifications] = field(default_factory=list)
-    conditions: dict[str, Condition] = field(default_factory=dict)
-
-    async def record_told(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:
-        if self.failures > 0:
-            self.failures -= 1
-            raise Temporary("The API server does not answer.")
-        stands = self.written[-1] if self.written else Notifications()
-        status = change(incident.status.model_copy(update={"notifications": stands}))
-        self.written.append(status.notifications)
-        self.conditions = {each.type: each for each in status.conditions}
-        return incident.model_copy(update={"status": status})
-
-
-@dataclass
-class Office:
-    """A notifier with its inboxes and records."""
-
-    desk: Desk
-    records: Records
-    notifier: Notifier
-    counted: list[tuple[Channel, str]]
-
-    async def notify(self, state: Incident) -> Told:
-        return await self.notifier.notify(state, rule_file())
-
-    async def insist(self, state: Incident) -> None:
-        """Call again whenever the notifier says so, as the driver does."""
-        for _ in range(100):
-            told = await self.notify(state)
-            if told.retry_at is None:
-                return
-            pause = (told.retry_at - self.desk.clock.now()).total_seconds()
-            assert pause > 0
-            await self.desk.clock.sleep(pause)
-        pytest.fail("never told")
-
-    def restarted(self) -> Office:
-        """The same after the process died: only the record is left."""
-        return open_office(self.desk, self.records)
-
-
-def open_office(desk: Desk, records: Records | None = None) -> Office:
-    records = records if records is not None else Records()
-    counted: list[tuple[Channel, str]] = []
-    notifier = Notifier(
-        slack=desk.slack,
-        pagerduty=desk.pagerduty,
-        store=records,
-        clock=desk.clock,
-        default_channel="C0ALERTS00",
-        count=lambda channel, result: counted.append((channel, result)),
-    )
-    return Office(desk, records, notifier, counted)
-
-
-def play(story: Callable[[Office], Awaitable[None]]) -> None:
-    async def main() -> None:
-        async with open_desk() as desk:
-            await story(open_office(desk))
-
-    run_story(main())
-
-
-def told_as(state: Incident, notifications: Notifications) -> Incident:
-    """The incident as it reads once its notifications are recorded."""
-    status = state.status.model_copy(update={"notifications": notifications})
-    return state.model_copy(update={"status": status})
+from tests.unit.actions.offices import Office, Records, open_office, play, told_as
 
 
 def test_one_message_and_one_alert_follow_the_incident_to_its_end() -> None:
