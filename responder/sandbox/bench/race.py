@@ -165,6 +165,7 @@ class _Race:
 
     async def _bare(self, workload: Workload) -> float:
         replay = Replay(self._ground.api, self._recorded, self._namespace, workload.namespace)
+        await replay.rehearse()
         return await self._timed(workload, lambda _: replay.run())
 
     async def _timed(self, workload: Workload, work: Callable[[Workload], Awaitable[None]]) -> float:
