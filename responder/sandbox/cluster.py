@@ -15,6 +15,7 @@ from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.sandbox.api.access import Tokens
 from responder.sandbox.api.admission import Admission
+from responder.sandbox.api.disturbances import Disturbance
 from responder.sandbox.api.fault_plan import FaultPlan
 from responder.sandbox.api.faults import Faults
 from responder.sandbox.api.objects import Object, name_of, namespace_of
@@ -62,6 +63,10 @@ class Cluster:
     async def play(self, plan: FaultPlan) -> None:
         """Put a plan's fault rules in force and let befall the API server what the plan says, in its time."""
         await self._server.play(plan)
+
+    async def suffer(self, disturbance: Disturbance) -> None:
+        """Let it befall the API server now, and return when it is over; its own time is not looked at."""
+        await self._server.suffer(disturbance)
 
     def kubeconfig(
         self, token: str = ADMIN_TOKEN, namespace: str = "default", *, for_kubectl: bool = False

@@ -60,6 +60,8 @@ def _duration(annotations: Mapping[str, str], name: str, default: T) -> timedelt
     key, text = _text(annotations, name)
     if not key:
         return default
+    if default is None and text == "never":
+        return default
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ResponderError(

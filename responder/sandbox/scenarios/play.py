@@ -7,36 +7,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from responder.rules.quantities import format_duration
 from responder.sandbox.alertmanager.server import Alertmanager
 from responder.sandbox.api import faults
+from responder.sandbox.api.disturbances import (
+    BreakWatches,
+    Disturbance,
+    ExpireWatches,
+    HangWatches,
+    LagWatches,
+    Restart,
+)
 from responder.sandbox.api.objects import name_of
 from responder.sandbox.cluster import DEPLOYMENTS, Cluster
 from responder.sandbox.controllers.fields import is_deleting, labels_of
 from responder.sandbox.manifests import deployment, service
 from responder.sandbox.outage import Outage as OutageKind
 from responder.sandbox.prometheus.server import Prometheus
-from responder.sandbox.scenarios.model import (
+from responder.sandbox.scenarios.actions import (
     Action,
     DeletePods,
     Fault,
     Outage,
+    Quota,
     Release,
     Scale,
-    Scenario,
     Stall,
     TrafficChange,
+    Unreachable,
     Version,
-    Workload,
+    Watches,
+    Webhook,
 )
+from responder.sandbox.scenarios.model import Scenario, Workload
+from responder.sandbox.scenarios.webhooks import admission_webhook
 from responder.sandbox.traffic.behaviour import ERROR_RATE, LATENCY_P95
 from responder.sandbox.traffic.clients import Traffic
 from responder.tasks import together
 
-READY_AFTER, NEVER_READY = "sandbox.responder.dev/ready-after", "sandbox.responder.dev/never-ready"
+_PREFIX = "sandbox.responder.dev/"
+READY_AFTER, NEVER_READY = f"{_PREFIX}ready-after", f"{_PREFIX}never-ready"
+CRASH_EVERY = f"{_PREFIX}crash-every"
+_QUOTAS, _QUOTA = "resourcequotas", "sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +102,28 @@ def describe(action: Action) -> str:
         case Fault():
             return f"API requests {action.method} {action.path}: {action.effect}"
         case Outage():
-            return f"{action.of} is {action.kind} for {format_duration(action.lasts)}"
+            loss = ", and loses its data" if action.loses_data else ""
+            return f"{action.of} is {action.kind} for {format_duration(action.lasts)}{loss}"
+        case Unreachable():
+            return f"pods {action.pods} can't be scraped for {format_duration(action.lasts)}"
+        case Watches():
+            lag = f" by {action.seconds:g} s{_for(action.lasts)}" if action.effect == "lag" else ""
+            return f"watches of {action.path} {action.effect}{lag}"
+        case Quota():
+            return f"no more than {action.pods} pods in {action.namespace}{_for(action.lasts)}"
+        case Webhook():
+            deed = "denies" if action.deny is not None else "changes"
+            return f"{action.name} {deed} {action.resource}{_for(action.lasts)}"
         case Stall():
             return f"the {action.controller} controller stands still for {format_duration(action.lasts)}"
         case DeletePods():
             return f"delete {action.count} of the pods of {action.workload}"
         case _:
             assert_never(action)
+
+
+def _for(lasts: timedelta | None) -> str:
+    return "" if lasts is None else f" for {format_duration(lasts)}"
 
 
 async def _do(action: Action, parts: Parts) -> None:
@@ -117,10 +147,20 @@ async def _do(action: Action, parts: Parts) -> None:
         case Fault():
             cluster.faults.add(_rule(action, cluster.clock.now()))
         case Outage():
-            server = parts.prometheus if action.of == "prometheus" else parts.alertmanager
-            server.outage = OutageKind(action.kind)
+            await _fail(action, parts)
+        case Unreachable():
+            parts.prometheus.unreachable = action.pods
             await cluster.clock.sleep(action.lasts.total_seconds())
-            server.outage = OutageKind.NONE
+            parts.prometheus.unreachable = ""
+        case Watches():
+            await cluster.suffer(_disturbance(action, cluster.clock.now()))
+        case Quota():
+            await _limit(action, cluster)
+        case Webhook():
+            remove = cluster.admission.add(admission_webhook(action))
+            if action.lasts is not None:
+                await cluster.clock.sleep(action.lasts.total_seconds())
+                remove()
         case Stall():
             cluster.controllers.stall(action.controller)
             await cluster.clock.sleep(action.lasts.total_seconds())
@@ -129,6 +169,52 @@ async def _do(action: Action, parts: Parts) -> None:
             _delete_pods(action, cluster)
         case _:
             assert_never(action)
+
+
+async def _fail(outage: Outage, parts: Parts) -> None:
+    cluster, seconds = parts.cluster, outage.lasts.total_seconds()
+    if outage.of == "api" and outage.kind == "down":
+        await cluster.suffer(Restart(cluster.clock.now(), seconds))
+        return
+    if outage.of == "api":
+        ends_at = cluster.clock.now() + outage.lasts
+        cluster.faults.add(faults.FaultRule("*", "", faults.Refuse(503), ends_at=ends_at))
+        return
+    if outage.kind == "slow":
+        parts.prometheus.answers_after_seconds = outage.seconds
+        await cluster.clock.sleep(seconds)
+        parts.prometheus.answers_after_seconds = 0.0
+        return
+    server = parts.prometheus if outage.of == "prometheus" else parts.alertmanager
+    server.outage = OutageKind(outage.kind)
+    await cluster.clock.sleep(seconds)
+    if outage.loses_data:
+        server.restart_empty()
+    server.outage = OutageKind.NONE
+
+
+def _disturbance(watches: Watches, now: datetime) -> Disturbance:
+    match watches.effect:
+        case "expire":
+            return ExpireWatches(now, watches.path)
+        case "break":
+            return BreakWatches(now, watches.path)
+        case "hang":
+            return HangWatches(now, watches.path)
+        case "lag":
+            return LagWatches(now, watches.seconds, watches.lasts.total_seconds(), watches.path)
+        case _:
+            assert_never(watches.effect)
+
+
+async def _limit(quota: Quota, cluster: Cluster) -> None:
+    metadata = {"name": _QUOTA, "namespace": quota.namespace}
+    spec = {"hard": {"pods": str(quota.pods)}}
+    cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": spec})
+    if quota.lasts is not None:
+        await cluster.clock.sleep(quota.lasts.total_seconds())
+        if cluster.store.get(_QUOTAS, quota.namespace, _QUOTA) is not None:
+            cluster.store.delete(_QUOTAS, quota.namespace, _QUOTA)
 
 
 def _delete_pods(action: DeletePods, cluster: Cluster) -> None:
@@ -162,4 +248,5 @@ def _annotations(version: Version) -> dict[str, str]:
         LATENCY_P95: version.latency_p95,
         READY_AFTER: ready_after,
         NEVER_READY: str(version.never_ready).lower(),
+        CRASH_EVERY: "never" if version.crash_every is None else format_duration(version.crash_every),
     }

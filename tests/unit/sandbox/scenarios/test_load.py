@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from responder.sandbox.scenarios.actions import Fault, Release
 from responder.sandbox.scenarios.load import EXAMPLE, ScenarioError, load_scenario
-from responder.sandbox.scenarios.model import Fault, Release
 
 HEAD = "apiVersion: responder.dev/v1alpha1\nkind: SandboxScenario\n"
 WORKLOAD = "workloads:\n  - {namespace: shop, name: cart}\n"
@@ -65,6 +65,22 @@ def test_the_example_reads() -> None:
         (
             HEAD + WORKLOAD + "events:\n  - at: 1s\n    fault: {effect: explode}\n",
             "7: events.0.fault.effect: Input should be 'refuse', 'delay'",
+        ),
+        (
+            HEAD + WORKLOAD + "events:\n  - at: 1s\n    webhook: {sidecar: 'proxy:1', deny: 'no'}\n",
+            "7: events.0.webhook: a webhook has either deny",
+        ),
+        (
+            HEAD + WORKLOAD + "events:\n  - at: 1s\n    outage: {of: api, kind: slow, for: 5s}\n",
+            "7: events.0.outage: only prometheus can be slow",
+        ),
+        (
+            HEAD + WORKLOAD + "events:\n  - at: 1s\n    outage: {of: api, losesData: true, for: 5s}\n",
+            "7: events.0.outage: only a Prometheus or an Alertmanager that is down can lose its data",
+        ),
+        (
+            HEAD + WORKLOAD + "events:\n  - at: 1s\n    unreachable: {pods: '(', for: 5s}\n",
+            "7: events.0.unreachable.pods: '(' is no regular expression",
         ),
         (HEAD + "workloads: [\n", "4: is no YAML"),
         ("just words", "1: Input should be"),
