@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from functools import cache
 
 import typer.main
@@ -29,6 +30,19 @@ def flags() -> set[str]:
     return {field for field in Settings.model_fields if names & set(variables_of(field))}
 
 
+def shown(default: object) -> str:
+    """A default as it would be written into the variable."""
+    match default:
+        case bool():
+            return str(default).lower()
+        case timedelta():
+            return format_duration(default)
+        case tuple():
+            return ",".join(default)
+        case _:
+            return str(default or "")
+
+
 def test_the_table_has_every_setting_without_a_flag_and_its_default() -> None:
     fields = Settings.model_fields.keys() - flags()
     rows = re.findall(r"^\| `(RESPONDER_\w+)` \|([^|]*)\|", section(), re.MULTILINE)
@@ -40,10 +54,7 @@ def test_the_table_has_every_setting_without_a_flag_and_its_default() -> None:
             # Told in words, as it is another one each time.
             assert told.pop(variable_of(field))
             continue
-        default = (
-            format_duration(info.default) if hasattr(info.default, "seconds") else str(info.default or "")
-        )
-        expected[variable_of(field)] = "required" if info.is_required() else default
+        expected[variable_of(field)] = "required" if info.is_required() else shown(info.default)
     assert told == expected
 
 

@@ -80,6 +80,8 @@ def test_secrets_are_read_where_workloads_are(tmp_path: Path) -> None:
     objects = render_with(tmp_path, "secrets")
     more = grants(find("ClusterRole", "responder-workloads", objects))
     assert more - grants(find("ClusterRole", "responder-workloads")) == {("get", "", "secrets")}
+    (container,) = find("Deployment", "responder", objects)["spec"]["template"]["spec"]["containers"]
+    assert {"name": "RESPONDER_LOOK_AT_SECRETS", "value": "true"} in container["env"]
     assert len(objects) == len(render(OVERLAY))
 
 
