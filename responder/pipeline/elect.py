@@ -27,6 +27,8 @@ LEASE_NAME = "responder"
 _RELEASED_SECONDS = 1
 # What stopping may wait for the release; without it the Lease runs out by itself.
 _RELEASE_WITHIN_SECONDS = 2.0
+# Waits until the end of a term end a little after it, not a rounding error before.
+_TICK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ class Elector:
         try:
             lease = await self._kubernetes.get(self._path)
         except NotFound:
-            return await self._create()
+            # Whoever held the Lease that somebody deleted may act on it for as long as it was to last.
+            return self._has_expired(None) and await self._create()
         self.problem = None
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or None
@@ -147,11 +150,13 @@ class Elector:
         }
         return await self._write(str(lease["metadata"]["resourceVersion"]), claimed)
 
-    def _has_expired(self, spec: dict[str, Any]) -> bool:
-        """Whether the other's Lease was seen unchanged for its whole duration, whatever its times say."""
-        if self._seen is None or self._seen.spec != spec:
+    def _has_expired(self, spec: dict[str, Any] | None) -> bool:
+        """Whether the other's Lease was seen unchanged, or gone, for its whole duration, whatever it says."""
+        if spec is not None and (self._seen is None or self._seen.spec != spec):
             self._seen = _Seen(spec, _now_seconds())
-        duration = float(spec.get("leaseDurationSeconds") or self._timing.duration_seconds)
+        if self._seen is None:
+            return True
+        duration = float(self._seen.spec.get("leaseDurationSeconds") or self._timing.duration_seconds)
         return _now_seconds() - self._seen.at_seconds > duration
 
     async def _create(self) -> bool:
@@ -177,10 +182,11 @@ class Elector:
     async def _keep(self, term: Term) -> None:
         """Renew; return when the term is over, or somebody else has the Lease."""
         while term.left_seconds > 0:
-            await self._clock.sleep(min(self._timing.renew_seconds, term.left_seconds))
+            await self._clock.sleep(min(self._timing.renew_seconds, term.left_seconds + _TICK_SECONDS))
             sent_seconds = _now_seconds()
+            within_seconds = min(self._timing.request_seconds, term.left_seconds + _TICK_SECONDS)
             try:
-                async with asyncio.timeout(min(self._timing.request_seconds, term.left_seconds)):
+                async with asyncio.timeout(within_seconds):
                     ours = await self._renew()
             except (ResponderError, TimeoutError) as error:
                 self._note_problem(error)
@@ -192,9 +198,12 @@ class Elector:
 
     async def _renew(self) -> bool:
         """Renew the Lease; False when it is somebody else's."""
-        if await self._write(self._version, {"renewTime": self._stamp()}):
-            self.problem = None
-            return True
+        try:
+            if await self._write(self._version, {"renewTime": self._stamp()}):
+                self.problem = None
+                return True
+        except NotFound:
+            return await self._create()
         # Changed by a renewal of ours whose answer was lost, by a person's edit, or by another holder.
         lease = await self._kubernetes.get(self._path)
         self.leader = (lease.get("spec") or {}).get("holderIdentity") or None
