@@ -24,7 +24,10 @@ def critical_path(exchanges: Sequence[Exchange], since: float) -> tuple[Exchange
     undo = next(
         each
         for each in exchanges
-        if each.started >= since and each.method == "PATCH" and "/deployments/" in each.path
+        if each.started >= since
+        and each.method == "PATCH"
+        and "/deployments/" in each.path
+        and "dryRun" not in each.path
     )
     return tuple(
         each

@@ -40,6 +40,7 @@ RECORDED = (
     exchange("/old/b", 2, 4, answer={"metadata": {"uid": OLDER, "resourceVersion": "3"}}),
     exchange("/old/c", 2, 3),
     exchange("/home/leases/responder", 2, 3),
+    exchange("/old/deployments/d?dryRun=All", 2, 3, method="PATCH"),
     exchange(
         "/old/deployments/d",
         4,
@@ -61,7 +62,12 @@ async def serving(handler: Callable[[web.Request], Awaitable[web.Response]]) -> 
 
 def test_the_critical_path_ends_with_the_undo() -> None:
     found = critical_path(RECORDED, 1.5)
-    assert [each.path for each in found] == ["/old/b", "/old/c", "/old/deployments/d"]
+    assert [each.path for each in found] == [
+        "/old/b",
+        "/old/c",
+        "/old/deployments/d?dryRun=All",
+        "/old/deployments/d",
+    ]
     assert sequential_round_trips(found) == 2
     assert sequential_round_trips(RECORDED) == 4
 
@@ -78,7 +84,7 @@ def test_a_replay_keeps_the_order_and_speaks_of_the_other_workload() -> None:
             return web.json_response({"metadata": {"uid": NEWER, "resourceVersion": "8"}})
         if request.path in ("/new/b", "/new/c"):
             await side_by_side.wait()
-        sent.append((request.path, await request.text()))
+        sent.append((request.path_qs, await request.text()))
         return web.json_response({"metadata": {"uid": NEW, "resourceVersion": "31"}})
 
     async def story() -> None:
@@ -93,14 +99,14 @@ def test_a_replay_keeps_the_order_and_speaks_of_the_other_workload() -> None:
     assert rehearsed == ["GET /new/b", "GET /new/c"]
     assert [path for path, _ in sent[:1]] == ["/new/a"]
     assert json.loads(sent[0][1]) == {"labels": {OPEN_LABEL: "none"}, "in": "new"}
-    assert {path for path, _ in sent[1:3]} == {"/new/b", "/new/c"}
-    assert sent[3][0] == "/new/deployments/d"
-    assert json.loads(sent[3][1]) == {
+    assert {path for path, _ in sent[1:4]} == {"/new/b", "/new/c", "/new/deployments/d?dryRun=All"}
+    assert sent[4][0] == "/new/deployments/d"
+    assert json.loads(sent[4][1]) == {
         "metadata": {"uid": NEW, "resourceVersion": "31"},
         "of": NEWER,
         "in": "new",
     }
-    assert len(sent) == 4
+    assert len(sent) == 5
 
 
 def test_an_answer_that_differs_ends_the_replay() -> None:
