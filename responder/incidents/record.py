@@ -115,7 +115,7 @@ def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[st
 
 
 def bounded(held: dict[str, Held]) -> dict[str, Held]:
-    """At most so many, and so many bytes: what ended or vanished goes first, then what was seen least lately."""
+    """At most so many, and so many bytes: what ended or vanished goes first, then the least lately seen."""
     ranked = sorted(held, key=lambda key: (held[key].firing, held[key].last_seen_at))[-MAX_HELD:]
     size, kept = 0, []
     for key in reversed(ranked):

@@ -6,12 +6,13 @@ that follows if one does, raise the sequence number. Each step may be repeated a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from responder.clients.kubernetes import AlreadyExists
+from responder.clients.kubernetes import AlreadyExists, Invalid, NotFound, TooLarge
 from responder.clock import Clock
 from responder.errors import Temporary
-from responder.incidents.model import AlertEntry, Incident, Status
+from responder.incidents.model import MAX_ALERTS, AlertEntry, Incident, Status
 from responder.incidents.phases import Phase
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, hold
 from responder.incidents.store import IncidentStore
@@ -121,8 +122,41 @@ async def _follow(
     entries: dict[str, AlertEntry],
     received_at: datetime,
 ) -> Incident | None:
+    first = dict(list(entries.items())[:MAX_ALERTS])
     try:
-        return await store.open(key, sequence, entries, received_at)
+        incident = await store.open(key, sequence, first, received_at)
     except AlreadyExists:
         # Intake was first, with a new instance; the ones that go on belong to the same incident.
-        return await store.write_alerts(key, sequence, entries)
+        try:
+            return await store.write_alerts(key, sequence, entries)
+        except (Invalid, TooLarge):
+            return await _write_what_fits(store, key, sequence, entries)
+    await store.note_overflow(incident, names_of(entries, beyond=incident))
+    return incident
+
+
+async def _write_what_fits(
+    store: IncidentStore, key: WorkloadKey, sequence: int, entries: dict[str, AlertEntry]
+) -> Incident | None:
+    """Write to an incident without room for all: the rest is named in it. None when it is gone."""
+    try:
+        found = await store.get(key.namespace, key.incident_name(sequence))
+    except NotFound:
+        return None
+    known = found.spec.alerts
+    room = max(0, MAX_ALERTS - len(known))
+    new = [fingerprint for fingerprint in entries if fingerprint not in known]
+    fitting = {each: entry for each, entry in entries.items() if each not in new[room:]}
+    incident = await store.write_alerts(key, sequence, fitting) if fitting else found
+    if incident is not None:
+        await store.note_overflow(incident, names_of(entries, beyond=incident))
+    return incident
+
+
+def names_of(entries: Mapping[str, AlertEntry], *, beyond: Incident) -> dict[str, str]:
+    """The alertname of each alert that is not on that incident, by fingerprint."""
+    return {
+        fingerprint: entry.labels.get("alertname", "")
+        for fingerprint, entry in entries.items()
+        if fingerprint not in beyond.spec.alerts
+    }

@@ -121,14 +121,32 @@ class Reconcile:
                 continue
             active |= {alert.fingerprint: alert for alert in listed}
         incidents = self._drivers.incidents()
-        known = {fingerprint for incident in incidents for fingerprint in incident.firing}
+        # What had no room in an open incident has none now: it is taken in when that one has closed.
+        known = {
+            fingerprint
+            for incident in incidents
+            for fingerprint in (*incident.firing, *incident.spec.overflow)
+        }
         lost = [alert for fingerprint, alert in active.items() if fingerprint not in known]
         if lost:
-            await self._intake.take(lost)
+            await self._take_lost(lost)
         if complete:
             for incident in incidents:
                 await self._end_vanished(incident, active)
             await self._tend_held(active)
+
+    async def _take_lost(self, lost: list[Alert]) -> None:
+        """Take in what no delivery brought; what can't be taken now is found again at the next look."""
+        try:
+            receipt = await self._intake.take(lost)
+            for reason in sorted({alert.reason for alert in receipt.refused}):
+                count = sum(alert.reason == reason for alert in receipt.refused)
+                log.warning("alerts_refused", reason=reason, count=count, peer="Alertmanager's list")
+                message = f"{count} alerts were found in Alertmanager's list and not written down."
+                await self._intake.refused(reason, message, "Alertmanager's list")
+        except ResponderError as error:
+            # Incidents whose alerts are gone have to close all the same.
+            log.warning("lost_alerts_not_taken", count=len(lost), error=str(error))
 
     async def _end_vanished(self, incident: Incident, active: Mapping[str, Alert]) -> None:
         """An alert that every Alertmanager is without fires no more, until one has it again."""
