@@ -70,6 +70,12 @@ def _check_positive(value: timedelta) -> timedelta:
     return value
 
 
+def _check_whole_days(value: timedelta) -> timedelta:
+    if value % timedelta(days=1) or not timedelta(days=1) <= value <= timedelta(days=365):
+        raise ValueError("must be whole days from 1d to 365d")
+    return value
+
+
 def _check_url(value: str) -> str:
     try:
         url = URL(value)
@@ -116,6 +122,7 @@ def _check_identity(value: str) -> str:
 
 
 _Duration = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_positive)]
+_Days = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_whole_days)]
 _Url = Annotated[str, AfterValidator(_check_url)]
 _Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
 
@@ -176,6 +183,15 @@ class Settings(BaseSettings):
     )
     decide_every: _Duration = Field(
         default=timedelta(seconds=15), description="how often an open incident is judged anew"
+    )
+    max_open_incidents: int = Field(
+        default=1000,
+        ge=1,
+        le=10_000,
+        description="the most incidents that are open at once; alerts that need another one wait",
+    )
+    retention: _Days = Field(
+        default=timedelta(days=30), description="after so many whole days a closed incident is deleted"
     )
     look_at_secrets: bool = Field(
         default=False,

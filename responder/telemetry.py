@@ -50,6 +50,11 @@ class Metrics:
         self.alerts_refused = self._counter(
             "responder_alerts_refused", "Alerts that were delivered and not taken in", "reason"
         )
+        self.dropped = self._counter(
+            "responder_dropped",
+            "What had no room in an incident or a record: alert, label, timeline_line, verdict, held",
+            "what",
+        )
         self.incidents = self._counter(
             "responder_incidents", "Closed incidents, by outcome", "outcome", "reason"
         )
@@ -75,6 +80,10 @@ class Metrics:
             buckets=_STEP_BUCKETS,
             registry=self.registry,
         )
+
+    def count_dropped(self, what: str, number: int) -> None:
+        """Count what had no room in an object."""
+        self.dropped.labels(what).inc(number)
 
     def render(self) -> bytes:
         """All metrics in the text format that METRICS_CONTENT_TYPE names."""
