@@ -35,7 +35,7 @@ def sandbox(
     """Run a simulated cluster until Ctrl-C: kubectl works on it, and a responder can watch over it."""
     from rich.console import Console
 
-    from responder.sandbox.scenarios.guide import address_table, exports
+    from responder.sandbox.scenarios.guide import address_table, exports, schedule
     from responder.sandbox.scenarios.load import EXAMPLE, load_scenario
     from responder.sandbox.scenarios.stage import Options, run_scenario
 
@@ -49,7 +49,10 @@ def sandbox(
         console.print(address_table(addresses))
         console.print("\nCopy into a shell for kubectl and `responder serve`:\n", style="dim")
         print(exports(addresses, rules), end="\n\n", flush=True)
-        console.print("Runs until Ctrl-C.")
+        if loaded.events:
+            console.print(f"Played from now on, as {path} says:\n", style="dim")
+            console.print(schedule(loaded))
+        console.print("\nRuns until Ctrl-C.")
 
     async def run() -> None:
         stop = asyncio.Event()

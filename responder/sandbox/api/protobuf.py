@@ -76,11 +76,11 @@ def _message(name: str, data: bytes) -> dict[str, Any]:
         field = known.get(number)
         if field is None:
             continue
-        if field.kind in ("map", "bytemap"):
+        if field.kind in ("map", "bytemap", "quantities"):
             entry = dict(_fields(raw))
-            value = entry.get(2, b"")
-            text = value.decode() if field.kind == "map" else base64.b64encode(value).decode()
-            found.setdefault(field.name, {})[entry.get(1, b"").decode()] = text
+            found.setdefault(field.name, {})[entry.get(1, b"").decode()] = _text(
+                field.kind, entry.get(2, b"")
+            )
         elif field.repeated:
             found.setdefault(field.name, []).append(_value(field.kind, raw))
         else:
@@ -89,6 +89,17 @@ def _message(name: str, data: bytes) -> dict[str, Any]:
             if field.optional or single not in ("", 0, False):
                 found[field.name] = single
     return found
+
+
+def _text(kind: str, raw: bytes) -> str:
+    match kind:
+        case "bytemap":
+            return base64.b64encode(raw).decode()
+        case "quantities":
+            # A quantity is a message whose one field is its text.
+            return str(dict(_fields(raw)).get(1, b"").decode())
+        case _:
+            return raw.decode()
 
 
 def _value(kind: str, raw: Any) -> Any:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field's JSON name and what it holds: string, int, bool, map, bytemap, intstr, or a message's name.
+    """A field's JSON name and what it holds.
+
+    That is string, int, bool, map, bytemap, quantities (a map of them), intstr, or a message's name.
 
     optional: in Go a pointer, so that it is sent only when it is set, and its zero counts.
     """
@@ -54,6 +56,8 @@ _TABLE: dict[str, str] = {
     "Secret": (
         "1 metadata: ObjectMeta, 2 data: bytemap, 3 type: string, 4 stringData: map, 5 immutable: *bool"
     ),
+    "ResourceQuota": "1 metadata: ObjectMeta, 2 spec: ResourceQuotaSpec",
+    "ResourceQuotaSpec": "1 hard: quantities, 2 scopes: []string",
     "ServiceAccount": "1 metadata: ObjectMeta",
     "Service": "1 metadata: ObjectMeta, 2 spec: ServiceSpec",
     "ServiceSpec": (

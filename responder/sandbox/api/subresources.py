@@ -1,4 +1,4 @@
-"""Subresources with a shape of their own: /scale, Pod /binding and /eviction, ServiceAccount /token.
+"""Subresources with a shape of their own: /scale, Pod /binding, /eviction and /log, ServiceAccount /token.
 
 Synchronous, like the verbs. Called by the server.
 """
@@ -47,6 +47,13 @@ class Subresources:
                 return self._bind(call, resource)
             case ("pods", "eviction", "create"):
                 return self._evict(call, resource)
+            case ("pods", "log", "get"):
+                self._verbs.existing(call, resource)
+                return Reply(200, f"The sandbox only plays {target.name}: it has no log.\n")
+            case ("pods", "exec" | "attach" | "portforward", _):
+                raise status.bad_request(
+                    f"the sandbox only plays {target.name}: there is nothing to connect to"
+                )
             case ("serviceaccounts", "token", "create"):
                 return self._issue_token(call, resource)
             case (_, "scale" | "status", _) if resource.custom:

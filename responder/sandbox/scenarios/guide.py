@@ -9,6 +9,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+from responder.rules.quantities import format_duration
+from responder.sandbox.scenarios.model import Scenario
+from responder.sandbox.scenarios.play import describe
 from responder.sandbox.scenarios.stage import Addresses
 from responder.sandbox.world import HOME, SIGNING_SECRET, WEBHOOK_TOKEN
 from responder.settings import PREFIX
@@ -27,6 +30,16 @@ def address_table(addresses: Addresses) -> Table:
         ("alerts are sent to", f"{addresses.responder}/webhooks/alertmanager"),
     ):
         table.add_row(name, where)
+    return table
+
+
+def schedule(scenario: Scenario) -> Table:
+    """What will happen when, counted from the moment that everything is up."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    for event in sorted(scenario.events, key=lambda each: each.at):
+        table.add_row(format_duration(event.at), describe(event.action))
     return table
 
 

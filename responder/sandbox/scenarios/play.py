@@ -100,7 +100,8 @@ def describe(action: Action) -> str:
         case TrafficChange():
             return f"{action.requests_per_second:g} requests a second to {action.workload}"
         case Fault():
-            return f"API requests {action.method} {action.path}: {action.effect}"
+            which = "".join(f" {part}" for part in (action.method, action.path) if part not in ("*", "."))
+            return f"API requests{which}: {action.effect}"
         case Outage():
             loss = ", and loses its data" if action.loses_data else ""
             return f"{action.of} is {action.kind} for {format_duration(action.lasts)}{loss}"
@@ -108,7 +109,8 @@ def describe(action: Action) -> str:
             return f"pods {action.pods} can't be scraped for {format_duration(action.lasts)}"
         case Watches():
             lag = f" by {action.seconds:g} s{_for(action.lasts)}" if action.effect == "lag" else ""
-            return f"watches of {action.path} {action.effect}{lag}"
+            which = "" if action.path == "." else f" of {action.path}"
+            return f"watches{which} {action.effect}{lag}"
         case Quota():
             return f"no more than {action.pods} pods in {action.namespace}{_for(action.lasts)}"
         case Webhook():

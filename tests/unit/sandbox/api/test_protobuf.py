@@ -67,6 +67,8 @@ def test_maps_bytes_lists_and_either_or() -> None:
         "data": {"a": "b"},
         "binaryData": {"a": "Yg=="},
     }
+    limit = text(1, "pods") + text(2, text(1, "4"))
+    assert decoded("ResourceQuota", text(2, text(1, limit))) == {"spec": {"hard": {"pods": "4"}}}
     port = number(3, 80) + text(4, number(1, 1) + text(3, "http"))
     by_number = number(3, 81) + text(4, number(1, 0) + number(2, 8081) + text(3, ""))
     assert decoded("Service", text(2, text(1, port) + text(1, by_number))) == {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from responder.sandbox.scenarios.actions import Fault, Release
+from responder.sandbox.scenarios.actions import Action, Fault, Release
 from responder.sandbox.scenarios.load import EXAMPLE, ScenarioError, load_scenario
+from responder.sandbox.scenarios.model import Workload
 
 HEAD = "apiVersion: responder.dev/v1alpha1\nkind: SandboxScenario\n"
 WORKLOAD = "workloads:\n  - {namespace: shop, name: cart}\n"
@@ -34,6 +36,13 @@ def test_the_example_reads() -> None:
     assert second.action.lasts == timedelta(minutes=10)
     assert scenario.rules is not None
     assert (EXAMPLE.parent / scenario.rules).is_dir()
+
+
+def test_the_tour_has_every_kind_of_event_and_everything_a_workload_may_say() -> None:
+    scenario = load_scenario(EXAMPLE.with_name("tour.yaml"))
+    assert {type(each.action) for each in scenario.events} == set(get_args(Action))
+    said = set().union(*(each.model_fields_set for each in (*scenario.workloads, scenario.events[1].action)))
+    assert said >= Workload.model_fields.keys() - {"never_ready"}
 
 
 @pytest.mark.parametrize(

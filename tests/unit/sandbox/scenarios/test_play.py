@@ -312,7 +312,7 @@ def test_every_action_has_words() -> None:
         "release v3 of shop/cart",
         "prometheus is down for 5s, and loses its data",
         "pods shop/ can't be scraped for 5s",
-        "watches of . break",
+        "watches break",
         "watches of /pods lag by 5 s for 5s",
         "no more than 4 pods in shop",
         "no.example.dev denies deployments.apps for 5s",
