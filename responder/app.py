@@ -176,12 +176,14 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     app.watch = RevisionWatch(
         kubernetes, store, gatherer, clock, rules.files, settings.decide_every, reconcile.record_changed
     )
+    parts.metrics.leading.set(1)
     try:
         with parts.incidents.waking(drivers.wake):
             async with together() as group:
                 for work in (drivers.run(), app.watch.run(), reconcile.run()):
                     group.create_task(work)
     finally:
+        parts.metrics.leading.set(0)
         app.watch = None
 
 

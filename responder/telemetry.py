@@ -73,6 +73,9 @@ class Metrics:
             "1 when this process could do its work, as /readyz says",
             registry=self.registry,
         )
+        self.leading = Gauge(
+            "responder_leading", "1 while this replica holds the Lease and acts", registry=self.registry
+        )
         self.step_seconds = Histogram(
             "responder_step_seconds",
             "How long each step from webhook to outcome took",

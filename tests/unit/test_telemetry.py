@@ -95,6 +95,7 @@ def test_the_metrics_have_the_names_that_are_relied_on() -> None:
         'responder_notifications_total{channel="slack",result="sent"} 1.0',
         "responder_open_incidents 1.0",
         "responder_ready 1.0",
+        "responder_leading 0.0",
         'responder_step_seconds_bucket{le="0.25",step="intake"} 1.0',
     ):
         assert line in text.splitlines()

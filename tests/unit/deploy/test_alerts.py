@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from responder.actions.notify import Result
 from responder.alerts.parse import Refusal
+from responder.sandbox.prometheus.rulefile import parse_rule_file
+from responder.telemetry import Metrics
 from tests.shared import CHECKOUT
 
 RULES = CHECKOUT / "prometheus" / "rules" / "responder.yml"
@@ -24,7 +27,7 @@ def test_all_page_past_the_responder_but_the_one_that_strangers_can_cause() -> N
     paging = {"severity": "critical", "responder_fallback": "pagerduty"}
     told = {name: rule["labels"] for name, rule in alerts().items() if rule["labels"] != paging}
     assert told == {"ResponderRefusesStrangers": {"severity": "warning"}}
-    assert len(alerts()) == 6
+    assert len(alerts()) == 8
 
 
 @pytest.mark.parametrize("metric", ["responder_webhooks_total", "responder_alerts_refused_total"])
@@ -43,3 +46,17 @@ def test_one_alert_for_each_reason_leaves_out_only_the_missing_token() -> None:
     excluded = set(re.findall(r'reason!="(\w+)"', alerts()["ResponderRefusesWebhooks"]["expr"]))
     alone = set(re.findall(r'reason="(\w+)"', alerts()["ResponderRefusesStrangers"]["expr"]))
     assert excluded == alone == {Refusal.UNAUTHORIZED}
+
+
+def test_the_sandbox_reads_them_and_every_metric_exists() -> None:
+    (group,) = parse_rule_file(RULES.read_text(encoding="utf-8"), str(RULES))
+    assert [rule.name for rule in group.rules] == list(alerts())
+    known = set(re.findall(r"^# TYPE (\w+)", Metrics().render().decode(), re.MULTILINE))
+    named = {name for rule in alerts().values() for name in re.findall(r"responder_\w+(?=\{)", rule["expr"])}
+    assert len(named) == 5
+    assert named <= known
+
+
+def test_messages_are_given_up_as_the_rule_says() -> None:
+    (result,) = set(re.findall(r'result="(\w+)"', alerts()["ResponderGaveUpTelling"]["expr"]))
+    assert result in get_args(Result)
