@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import structlog
@@ -26,9 +27,9 @@ def slack_is_down(office: Office, count: int | None = None) -> None:
     office.desk.slack_inbox.faults.add(FaultRule("*", "/api/", Refuse(503), count=count))
 
 
-def closed(**status: object) -> Incident:
+def closed(**status: Any) -> Incident:
     """An incident that is over, told on Slack alone."""
-    defaults = {"phase": Phase.CLOSED, "outcome": Outcome.RECOVERED, "notify": ("slack",)}
+    defaults: dict[str, Any] = {"phase": Phase.CLOSED, "outcome": Outcome.RECOVERED, "notify": ("slack",)}
     return incident(**{**defaults, "times": Times(closed_at=AT, recovered_at=AT), **status})
 
 
