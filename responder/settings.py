@@ -76,6 +76,12 @@ def _check_whole_days(value: timedelta) -> timedelta:
     return value
 
 
+def _check_not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise ValueError("must not be negative")
+    return value
+
+
 def _check_url(value: str) -> str:
     try:
         url = URL(value)
@@ -123,6 +129,7 @@ def _check_identity(value: str) -> str:
 
 _Duration = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_positive)]
 _Days = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_whole_days)]
+_Wait = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_not_negative)]
 _Url = Annotated[str, AfterValidator(_check_url)]
 _Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
 
@@ -192,6 +199,30 @@ class Settings(BaseSettings):
     )
     retention: _Days = Field(
         default=timedelta(days=30), description="after so many whole days a closed incident is deleted"
+    )
+    # The cluster's own, and those of the controllers that would put back what was undone.
+    protected_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=("kube-*", "argocd", "flux-system"),
+        description="namespaces, separated by commas, in which nothing is rolled back; the responder's own is"
+        " another one always",
+    )
+    # Two services broken by their own releases in five minutes is a bad day; three share a cause.
+    storm_workloads: int = Field(
+        default=3, ge=2, le=1000, description="so many workloads that want a rollback at once are a storm"
+    )
+    # As long as the usual `for`, by which the alerts of one cause come apart.
+    storm_within: _Duration = Field(
+        default=timedelta(minutes=5), description="within how long they have to want it for that"
+    )
+    # A delivery and an evaluation: what has the same cause pends by then.
+    storm_wait: _Wait = Field(
+        default=timedelta(seconds=10),
+        description="how long after its first alert an incident waits for other workloads' alerts before"
+        " anything is automatic",
+    )
+    # By then what was broken for all works again, or somebody has looked.
+    storm_calm: _Wait = Field(
+        default=timedelta(minutes=15), description="how long after a storm nothing is automatic"
     )
     look_at_secrets: bool = Field(
         default=False,

@@ -32,6 +32,7 @@ _PHASE = {
     Course.ROLL_BACK: Phase.ROLLING_BACK,
     Course.ASK: Phase.AWAITING_DECISION,
     Course.HOLD: Phase.OPEN,
+    Course.WAIT: Phase.OPEN,
     Course.TELL: Phase.OPEN,
     Course.LEAVE: Phase.CLOSED,
     Course.RECOVERED: Phase.CLOSED,
@@ -338,7 +339,7 @@ def _page(old: Page | None, judgement: Judgement, now: datetime) -> Page | None:
     wanted = judgement.page or Channel.PAGERDUTY in judgement.rule.notify
     if (
         not wanted
-        or judgement.course is Course.RECOVERED
+        or judgement.course in (Course.RECOVERED, Course.WAIT)
         or (old is not None and old.reason == judgement.reason)
     ):
         return old

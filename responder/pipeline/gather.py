@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 
 from responder.actions.undo import Fence
 from responder.clients.kubernetes import Forbidden, Kubernetes, NotFound, Object, paths
@@ -18,6 +19,7 @@ from responder.incidents.model import Incident
 from responder.incidents.phases import Phase
 from responder.incidents.store import IncidentStore
 from responder.pipeline.active import ActiveAlerts
+from responder.pipeline.others import OtherWorkloads
 from responder.pipeline.preflight import look_ahead
 from responder.pipeline.questions import Questions, comparisons_of
 from responder.rules.conditions import Comparison
@@ -61,6 +63,8 @@ class SharedFreezes:
 class Gatherer:
     """Reads facts. `home` is the responder's own namespace, where a freeze is global.
 
+    Nothing in namespaces that a pattern of `protected` matches, or in `home`, is ever rolled back.
+
     Secrets are looked at only on demand: whoever may read that one exists may read what it says.
     """
 
@@ -73,6 +77,8 @@ class Gatherer:
         clock: Clock,
         home: str,
         *,
+        others: OtherWorkloads,
+        protected: tuple[str, ...],
         look_at_secrets: bool,
     ) -> None:
         self._kubernetes = kubernetes
@@ -81,6 +87,8 @@ class Gatherer:
         self._active = active
         self._clock = clock
         self._home = home
+        self._others = others
+        self._protected = protected
         self._look_at_secrets = look_at_secrets
 
     async def gather(
@@ -111,6 +119,7 @@ class Gatherer:
             by_pod = group.create_task(questions.count_by_pod(leaves))
             dependencies = group.create_task(questions.measure_dependencies(began))
             preflight = group.create_task(self._look_ahead(incident, cluster.history, target))
+            pending = group.create_task(questions.list_pending())
             nodes = group.create_task(self._read_nodes(incident.key.namespace, bad))
         return Facts(
             now=now,
@@ -129,6 +138,7 @@ class Gatherer:
             by_pod=by_pod.result(),
             nodes=nodes.result(),
             preflight=preflight.result(),
+            others=self._others.beside(incident, pending.result(), now),
             dependencies=dependencies.result(),
             freezes=cluster.freezes,
             protected=self._protection(incident.key),
@@ -224,8 +234,9 @@ class Gatherer:
     def _protection(self, key: WorkloadKey) -> str | None:
         if key.namespace == self._home:
             return f"Namespace {key.namespace} is the responder's own: it never rolls itself back."
-        if key.namespace.startswith("kube-"):
-            return f"Namespace {key.namespace} belongs to the cluster: nothing there is rolled back."
+        pattern = next((each for each in self._protected if fnmatchcase(key.namespace, each)), None)
+        if pattern is not None:
+            return f"Namespace {key.namespace} is protected ({pattern}): nothing there is rolled back."
         return None
 
 

@@ -23,6 +23,8 @@ from responder.workloads.views import ReplicaSet
 # What our scrape configuration gives every series of a pod, so that metrics split by revision and pod.
 HASH_METRIC_LABEL = HASH_LABEL.replace("-", "_")
 POD_METRIC_LABEL = "pod"
+# Source: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/#inspecting-alerts-during-runtime
+PENDING = 'ALERTS{alertstate="pending"}'
 
 # Prometheus refuses more than 11,000 steps; this many show an onset well enough and cost little.
 _MOST_STEPS = 1500
@@ -86,6 +88,15 @@ class Questions:
                 for name, metric in metrics.items()
             }
         return {name: task.result() for name, task in tasks.items()}
+
+    async def list_pending(self) -> list[Mapping[str, str]] | None:
+        """The labels of the alerts whose `for` has not passed yet; None when Prometheus does not say."""
+        try:
+            found = await self._prometheus.query(PENDING, at=self._now)
+        except (PrometheusUnavailable, QueryRejected) as error:
+            self.trouble = str(error)
+            return None
+        return [sample.labels for sample in found]
 
     async def measure_dependencies(self, began: datetime | None) -> dict[str, DependencyState]:
         """What the rule file says that the service calls, by its name there: now, and at short range."""

@@ -7,7 +7,7 @@ recognised rather than remembered. Called by drive.py, which waits, retries and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import assert_never
 
@@ -132,7 +132,11 @@ class Responder:
         if judgement.course is Course.LEAVE:
             until = facts.now + file.rollback.cooldown
             await leave_alone(self._store, incident, until, judgement.by)
-        return await self._record(incident, status)
+        step = await self._record(incident, status)
+        if judgement.course is Course.WAIT and facts.others is not None:
+            left = facts.others.received_at + facts.others.brake.wait - facts.now
+            return replace(step, pause=min(step.pause, left))
+        return step
 
     async def _intend(self, incident: Incident, status: Status) -> tuple[Incident, SharedFreezes | None]:
         """Write the intent and, while the server does that, read the freezes: one round trip, not two."""

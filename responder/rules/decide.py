@@ -13,6 +13,7 @@ from enum import StrEnum
 from responder.rules.facts import Facts
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.checklist import GUARDS, overridable
+from responder.rules.guards.storm import WAITING
 from responder.rules.model import Action, Mode, OnExpiry, Rule, strongest
 from responder.verdicts import Result, Verdict
 from responder.workloads.views import ReplicaSet
@@ -24,6 +25,7 @@ class Course(StrEnum):
     ROLL_BACK = "RollBack"
     ASK = "Ask"
     HOLD = "Hold"
+    WAIT = "Wait"
     TELL = "Tell"
     LEAVE = "Leave"
     RECOVERED = "Recovered"
@@ -50,7 +52,7 @@ class Judgement:
     @property
     def overridable(self) -> tuple[str, ...]:
         """The verdicts that a person may overrule, as "check/reason": exactly these, as they were shown."""
-        return tuple(_shown(v) for v in self.verdicts if not v.passed and overridable(v))
+        return tuple(_shown(v) for v in _doubts(self.verdicts) if overridable(v))
 
     @property
     def possible(self) -> bool:
@@ -85,6 +87,7 @@ def _wanted(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
     """The course for a rule that wants a rollback or a decision."""
     rule = facts.rule
     doubt = _first_doubt(verdicts)
+    waiting = next((v for v in verdicts if v.reason == WAITING), None)
     if rule.action is Action.ASK:
         return _judge(
             facts,
@@ -94,6 +97,8 @@ def _wanted(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
             f"The rule {rule.id} leaves the decision to a person.",
             page=True,
         )
+    if doubt is None and waiting is not None and not _awaited(facts):
+        return _judge(facts, verdicts, Course.WAIT, waiting.reason, waiting.message)
     if doubt is None:
         asked = facts.question
         if asked is None or not asked.awaited or Action(asked.action) is not rule.action:
@@ -137,7 +142,7 @@ def _answered(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
         message = f"{answer.by} chose to roll back, which could not be done in time: decide again."
         return _judge(facts, verdicts, Course.ASK, "AnswerTooOld", message, page=True, spends_answer=True)
     shown = () if question is None else question.overridable
-    fresh = [v for v in verdicts if not v.passed and not (overridable(v) and _shown(v) in shown)]
+    fresh = [v for v in _doubts(verdicts) if not (overridable(v) and _shown(v) in shown)]
     if question is None or question.digest != answer.digest or fresh:
         why = fresh[0].message if fresh else "The question had changed."
         return _judge(
@@ -191,8 +196,13 @@ def _expired(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
 
 def _first_doubt(verdicts: tuple[Verdict, ...]) -> Verdict | None:
     """The verdict that stands in the way: the first failed one, else the first unknown one."""
-    doubts = [v for v in verdicts if not v.passed]
+    doubts = _doubts(verdicts)
     return next((v for v in doubts if v.result is Result.FAILED), doubts[0] if doubts else None)
+
+
+def _doubts(verdicts: tuple[Verdict, ...]) -> list[Verdict]:
+    """What did not pass. That it is only too early is no doubt: no person need overrule it."""
+    return [v for v in verdicts if not v.passed and v.reason != WAITING]
 
 
 def _judge(
@@ -231,6 +241,6 @@ def _digest(facts: Facts, verdicts: tuple[Verdict, ...], answers_spent: int) -> 
         facts.rule.action.value,
         facts.bad.uid if facts.bad else "",
         facts.target.replicaset.uid if facts.target else "",
-        *sorted(_shown(verdict) for verdict in verdicts if not verdict.passed),
+        *sorted(_shown(verdict) for verdict in _doubts(verdicts)),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]

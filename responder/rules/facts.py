@@ -11,6 +11,7 @@ from functools import cached_property
 from responder.rules.conditions import Comparison, Condition, comparisons, holds
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule, RuleFile, strongest
+from responder.rules.storm import StormBrake, Wish
 from responder.workloads.history import History
 from responder.workloads.ledger import Ledger
 from responder.workloads.target import Target
@@ -104,6 +105,19 @@ class Preflight:
     changed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What workloads want of late, this incident's among them, and what would be a storm.
+
+    `received_at` is when this incident's first alert came; `asked` False says that Prometheus told no alerts.
+    """
+
+    brake: StormBrake
+    received_at: datetime
+    wishes: tuple[Wish, ...]
+    asked: bool = True
+
+
 @dataclass(frozen=True)
 class Facts:
     """The world as it was read for one judgement.
@@ -136,6 +150,7 @@ class Facts:
     nodes: Mapping[str, str] | None = None
     dependencies: Mapping[str, DependencyState] = field(default_factory=dict)
     preflight: Preflight | None = None
+    others: Others | None = None
     freezes: tuple[Freeze, ...] = ()
     protected: str | None = None
     question: Question | None = None

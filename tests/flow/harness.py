@@ -330,6 +330,8 @@ async def stage(
             "pagerduty_url": world.inboxes_url,
             "pagerduty_routing_key": world.pagerduty.routing_key,
             "webhook_token": WEBHOOK_TOKEN,
+            # Stories of one workload wait for no other's alerts.
+            "storm_wait": timedelta(0),
         }
         here = Stage(world, Settings.model_validate({**defaults, **(settings or {})}), [world.version])
         unsubscribe = world.cluster.store.subscribe(here.note)

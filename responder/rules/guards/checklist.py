@@ -14,6 +14,7 @@ from responder.rules.guards.pods import new_pods_worse, not_one_node
 from responder.rules.guards.preflight import configuration_exists, dry_run_admitted
 from responder.rules.guards.repetition import not_again
 from responder.rules.guards.reversible import reversible
+from responder.rules.guards.storm import no_storm
 from responder.rules.guards.target_health import target_was_good
 from responder.verdicts import Result, Verdict
 
@@ -36,6 +37,7 @@ GUARDS: tuple[Guard, ...] = (
     reversible,
     configuration_exists,
     dry_run_admitted,
+    no_storm,
 )
 
 

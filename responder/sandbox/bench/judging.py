@@ -13,10 +13,11 @@ from time import perf_counter
 
 from responder.rules.conditions import comparisons
 from responder.rules.decide import Course, decide
-from responder.rules.facts import Apart, Facts, Preflight
+from responder.rules.facts import Apart, Facts, Others, Preflight
 from responder.rules.load import load_rules
 from responder.rules.measurement import Measurement
 from responder.rules.model import RuleFile, RuleSet
+from responder.rules.storm import StormBrake
 from responder.sandbox.bench.api import BenchError
 from responder.sandbox.bench.figures import Figure
 from responder.sandbox.bench.ground import Ground
@@ -30,6 +31,9 @@ _FILES = 1_000
 _ROUNDS = 300
 # As many as the pipeline asks of Prometheus at most.
 _STEPS = 1_500
+_BRAKE = StormBrake(
+    workloads=3, within=timedelta(minutes=5), wait=timedelta(seconds=10), calm=timedelta(minutes=15)
+)
 
 
 async def measure_judging(ground: Ground) -> list[Figure]:
@@ -112,6 +116,7 @@ def _facts(file: RuleFile, history: History, now: datetime) -> Facts:
         apart={leaf: Apart(Measurement(BAD, 10_000, 5_000, window, now))},
         nodes={},
         preflight=Preflight(),
+        others=Others(_BRAKE, began, ()),
     )
 
 

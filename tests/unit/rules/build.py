@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from responder.rules.conditions import Comparison, comparisons
-from responder.rules.facts import Apart, Facts, PodCount, Preflight, Series
+from responder.rules.facts import Apart, Facts, Others, PodCount, Preflight, Series
 from responder.rules.load import load_rules
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule, RuleFile
+from responder.rules.storm import StormBrake, Wish
 from responder.workloads.history import History, parse_history
 from responder.workloads.ledger import Ledger, RevisionRef, Serving, parse_revision
 from responder.workloads.target import Target
@@ -26,6 +27,8 @@ V1_FROM, V2_FROM = NOW - 24 * HOUR, NOW - 15 * MINUTE
 (FILE,) = load_rules(CHECKOUT / "rules").files
 RULES = {rule.name: rule for rule in FILE.rules}
 ERRORS, SLOW, VERY_SLOW = RULES["high-error-rate"], RULES["slow"], RULES["very-slow"]
+
+BRAKE = StormBrake(workloads=3, within=5 * MINUTE, wait=timedelta(seconds=10), calm=15 * MINUTE)
 
 
 def template(version: str) -> Object:
@@ -153,6 +156,7 @@ def facts(
         by_pod=by_pod(("p1", 3_000, 150), ("p2", 3_000, 150)),
         nodes={"p1": "node-1", "p2": "node-2"},
         preflight=Preflight(),
+        others=Others(BRAKE, NOW - MINUTE, (Wish(FILE.workload, NOW - MINUTE),)),
     )
     return replace(base, **changes)
 

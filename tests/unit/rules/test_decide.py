@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from responder.rules.decide import Course, decide
-from responder.rules.facts import Answer, Facts, Freeze, Question
+from responder.rules.facts import Answer, Facts, Freeze, Others, Question
 from responder.rules.guards.checklist import GUARDS
 from responder.rules.model import Mode, OnExpiry
 from responder.verdicts import Result
 from tests.unit.rules.build import (
+    BRAKE,
     ERRORS,
     FILE,
     MINUTE,
@@ -39,6 +40,7 @@ HARDLY_MEASURED: dict[str, Any] = {
     "firing": (),
     "measurements": measurements(measured(0.0, samples=2, bad=0), measured(0.2, samples=2, bad=0)),
 }
+EARLY: dict[str, Any] = {"others": Others(BRAKE, NOW, ())}
 OVER: dict[str, Any] = {"firing": (), "measurements": measurements(measured(0.0), measured(0.2))}
 
 
@@ -56,6 +58,10 @@ def answered(found: Facts, *, rollback: bool, action: str = "rollback") -> Facts
 COURSES: list[tuple[Facts, Course, str, bool]] = [
     (facts(), Course.ROLL_BACK, "EveryGuardPassed", False),
     (facts(**FROZEN), Course.ASK, "Frozen", True),
+    (facts(**EARLY), Course.WAIT, "WaitingForOthers", False),
+    (facts(**EARLY, **FROZEN), Course.ASK, "Frozen", True),
+    (facts((VERY_SLOW,), **EARLY, **BAD_LATENCY), Course.ASK, "RuleAsks", True),
+    (facts(**EARLY, file=replace(FILE, mode=Mode.OBSERVE)), Course.TELL, "ObserveMode", False),
     (facts(**SILENT), Course.HOLD, "PrometheusUnavailable", True),
     # What failed comes before what can't be told.
     (facts(**SILENT, **FROZEN), Course.ASK, "Frozen", True),
@@ -206,3 +212,10 @@ def test_only_overridable_verdicts_are_offered() -> None:
     ]
     assert judgement.possible
     assert [v.check for v in judgement.verdicts if v.result is Result.FAILED] == ["NotFrozen"]
+
+
+def test_a_person_need_not_wait_for_other_workloads() -> None:
+    early = facts(**EARLY, **FROZEN)
+    assert [each for each in decide(early).overridable if "NoStorm" in each] == []
+    assert decide(early).digest == decide(facts(**FROZEN)).digest
+    assert decide(answered(early, rollback=True)).course is Course.ROLL_BACK

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from responder.rules.conditions import comparisons, parse_condition
-from responder.rules.facts import DependencyState, Freeze, Preflight
+from responder.rules.facts import DependencyState, Freeze, Others, Preflight
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.checklist import GUARDS, overridable
 from responder.rules.measurement import Measurement
 from responder.rules.model import Dependency
+from responder.rules.storm import Wish
 from responder.verdicts import Result, Verdict
 from responder.workloads.history import History
+from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import LeftAlone, RollbackDone
 from responder.workloads.target import Target
 from responder.workloads.views import IRREVERSIBLE, ReplicaSet
 from tests.unit.rules.build import (
+    BRAKE,
     ERRORS,
     FILE,
     HOUR,
@@ -134,6 +139,31 @@ def either(rate: Measurement, p95: Measurement) -> dict[str, Any]:
 def ahead(**found: Any) -> dict[str, Any]:
     """What the look ahead of the undo found."""
     return {"preflight": Preflight(**found)}
+
+
+OWN = FILE.workload
+
+
+def key(name: str) -> WorkloadKey:
+    return WorkloadKey("payments", "Deployment", name)
+
+
+def wanting(
+    *names: str,
+    ago: timedelta = MINUTE,
+    received_ago: timedelta = MINUTE,
+    calling: Mapping[str, WorkloadKey] = MappingProxyType({}),
+    asked: bool = True,
+) -> dict[str, Any]:
+    """Other workloads that want a rollback since so long ago, beside this one."""
+    own = Wish(OWN, NOW - received_ago)
+    calls = {name: frozenset({calling[name]}) if name in calling else frozenset() for name in names}
+    others = (Wish(key(name), NOW - ago, calls[name]) for name in names)
+    return {"others": Others(BRAKE, own.at, (own, *others), asked=asked)}
+
+
+def received(ago: timedelta) -> dict[str, Any]:
+    return wanting(received_ago=ago)
 
 
 NO_NUMBER: dict[str, Any] = {"annotations": {"deployment.kubernetes.io/revision": "two"}}
@@ -313,6 +343,25 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("DryRunAdmitted", F, "DryRunChangesTemplate", ahead(changed=True)),
     ("DryRunAdmitted", U, "DryRunUntold", ahead(untold="A webhook does not support dry runs.")),
     ("DryRunAdmitted", U, "NotTried", ahead(tried=False)),
+    ("NoStorm", P, "NoStorm", {}),
+    ("NoStorm", P, "NoStorm", wanting("a")),
+    ("NoStorm", F, "Storm", wanting("a", "b")),
+    # Who alerts because it calls the bad one does not count, by its own rule file.
+    ("NoStorm", P, "NoStorm", wanting("a", "b", calling={"b": OWN})),
+    ("NoStorm", P, "NoStorm", wanting("a", "b", calling={"b": key("a")})),
+    # Who calls each other is no other's caller.
+    ("NoStorm", F, "Storm", wanting("a", "b", calling={"a": key("b"), "b": key("a")})),
+    ("NoStorm", P, "NoStorm", wanting("a", "b", calling={"a": OWN, "b": OWN})),
+    ("NoStorm", F, "StormCalm", wanting("a", "b", "c", ago=15 * MINUTE)),
+    ("NoStorm", P, "NoStorm", wanting("a", "b", "c", ago=20 * MINUTE)),
+    # Each by itself, further apart than a storm's are.
+    ("NoStorm", P, "NoStorm", wanting("a", "b", ago=7 * MINUTE)),
+    ("NoStorm", U, "WaitingForOthers", received(timedelta(seconds=9))),
+    ("NoStorm", P, "NoStorm", received(timedelta(seconds=10))),
+    # Too early or not, a storm is one.
+    ("NoStorm", F, "Storm", wanting("a", "b", received_ago=timedelta(seconds=1))),
+    ("NoStorm", U, "PrometheusUnavailable", wanting("a", asked=False)),
+    ("NoStorm", U, "OthersUnknown", {"others": None}),
     ("Reversible", U, "RevisionsUnknown", {"bad": ReplicaSet(replicaset("v2", 2, V2_FROM, **NO_NUMBER))}),
 ]
 
