@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from responder.sandbox.api.addresses import keep_addresses
 from responder.sandbox.api.custom import DEFINITIONS, definition_causes
 from responder.sandbox.api.defaults import apply_defaults
-from responder.sandbox.api.objects import Object, without_nulls
+from responder.sandbox.api.normal_form import normalize_pod_spec
+from responder.sandbox.api.objects import Object, pod_specs, without_nulls
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import Cause
 from responder.sandbox.api.validation import validate
@@ -99,6 +100,10 @@ class BuiltInKind:
                 if not obj["spec"].get(member):
                     obj["spec"].pop(member, None)
             _drop_empty_maps((obj["spec"].get("template") or {}).get("metadata") or {})
+            for spec in pod_specs(obj):
+                normalize_pod_spec(spec)
+            if self._resource.key == "pods":
+                normalize_pod_spec(obj["spec"])
         if self._resource.key == "secrets" and obj.get("stringData"):
             data = obj.setdefault("data", {})
             for name, text in obj.pop("stringData").items():

@@ -177,7 +177,9 @@ class _Worker:
         """Twice as long after each failure; after the last retry, if any, the key waits for an event."""
         failures = self._failures.pop(key, 0)
         where = "/".join(key)
-        _LOG.warning("%s controller, %s, try %d: %s", self.controller.name, where, failures + 1, error)
+        # Said aloud once: what follows is the same, and Events tell it.
+        level = logging.INFO if failures else logging.WARNING
+        _LOG.log(level, "%s controller, %s, try %d: %s", self.controller.name, where, failures + 1, error)
         if failures == _MAX_RETRIES.get(self.controller.name):
             return None
         self._failures[key] = failures + 1
