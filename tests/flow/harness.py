@@ -302,12 +302,16 @@ def _merge(content: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def stage(
-    tmp_path: Path, *changes: dict[str, Any], settings: Mapping[str, Any] | None = None, **plan: Any
+    tmp_path: Path,
+    *changes: dict[str, Any],
+    settings: Mapping[str, Any] | None = None,
+    alone: bool = True,
+    **plan: Any,
 ) -> AsyncIterator[Stage]:
     """A world and a responder on it, ready, until the context ends. For run_story: on virtual time.
 
     `changes` are merged into the reference rule file (SHORT for short windows), `settings` into the
-    responder's settings, `plan` into the world's plan.
+    responder's settings, `plan` into the world's plan. Not `alone`: whoever calls starts the responders.
     """
     clock = LoopClock(START)
     rules = write_rules(tmp_path / "rules", *changes)
@@ -336,7 +340,8 @@ async def stage(
         here = Stage(world, Settings.model_validate({**defaults, **(settings or {})}), [world.version])
         unsubscribe = world.cluster.store.subscribe(here.note)
         try:
-            await here.start()
+            if alone:
+                await here.start()
             yield here
         finally:
             await here.stop()
