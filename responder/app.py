@@ -32,14 +32,12 @@ from responder.pipeline.gather import Gatherer
 from responder.pipeline.intake import Intake
 from responder.pipeline.interactions import Interactions
 from responder.pipeline.open_incidents import OpenIncidents
-from responder.pipeline.others import OtherWorkloads
 from responder.pipeline.reconcile import Reconcile
 from responder.pipeline.refusals import Refusals
 from responder.pipeline.respond import Responder
 from responder.pipeline.watch import RevisionWatch
 from responder.rules.load import load_rules
 from responder.rules.model import Channel, RuleSet
-from responder.rules.storm import StormBrake
 from responder.settings import Settings
 from responder.tasks import alongside, together
 from responder.telemetry import Metrics
@@ -161,11 +159,9 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         active,
         clock,
         settings.namespace,
-        others=OtherWorkloads(parts.incidents.incidents, rules, _brake(settings)),
-        protected=settings.protected_namespaces,
         look_at_secrets=settings.look_at_secrets,
     )
-    drivers = _drivers(parts, kubernetes, store, gatherer)
+    drivers = _drivers(parts, kubernetes, store, gatherer, term)
     reconcile = Reconcile(
         kubernetes=kubernetes,
         store=store,
@@ -191,15 +187,6 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         app.watch = None
 
 
-def _brake(settings: Settings) -> StormBrake:
-    return StormBrake(
-        workloads=settings.storm_workloads,
-        within=settings.storm_within,
-        wait=settings.storm_wait,
-        calm=settings.storm_calm,
-    )
-
-
 async def _connect(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Clients:
     """Make every client; the stack closes them."""
     session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -221,7 +208,9 @@ async def _connect(settings: Settings, clock: Clock, stack: AsyncExitStack) -> C
     )
 
 
-def _drivers(parts: Parts, kubernetes: Kubernetes, store: IncidentStore, gatherer: Gatherer) -> Drivers:
+def _drivers(
+    parts: Parts, kubernetes: Kubernetes, store: IncidentStore, gatherer: Gatherer, term: Term
+) -> Drivers:
     """The way of an incident, and those who are told about it."""
     settings, clock, metrics, clients = parts.settings, parts.clock, parts.metrics, parts.clients
     responder = Responder(
@@ -236,7 +225,10 @@ def _drivers(parts: Parts, kubernetes: Kubernetes, store: IncidentStore, gathere
     )
 
     def count(channel: Channel, result: Result) -> None:
-        metrics.notifications.labels(channel.value, result).inc()
+        if result == "given_up":
+            metrics.notifications_given_up.labels(channel.value).inc()
+        else:
+            metrics.notifications.labels(channel.value, result).inc()
 
     notifier = Notifier(
         slack=clients.slack,
@@ -245,6 +237,7 @@ def _drivers(parts: Parts, kubernetes: Kubernetes, store: IncidentStore, gathere
         clock=clock,
         default_channel=settings.slack_channel or None,
         count=count,
+        term=term,
     )
     return Drivers(responder, store, notifier, parts.rules, clock, metrics)
 

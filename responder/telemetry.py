@@ -65,6 +65,11 @@ class Metrics:
         self.notifications = self._counter(
             "responder_notifications", "Messages to people, by channel and result", "channel", "result"
         )
+        self.notifications_given_up = self._counter(
+            "responder_notifications_given_up",
+            "Channels that were not told of an incident's end within an hour",
+            "channel",
+        )
         self.open_incidents = Gauge(
             "responder_open_incidents", "Incidents that are open now", registry=self.registry
         )

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from responder.actions.attempts import wish
+from responder.actions.attempts import FIRST_RETRY, wish
 from responder.actions.messages import PagerDutyEvent, awaits_answer, digest, gist
 from responder.actions.messages_pagerduty import render_change, render_pagerduty, wants_page
 from responder.actions.messages_slack import render_slack
@@ -31,6 +31,7 @@ from responder.incidents.model import Condition, Incident, Status
 from responder.incidents.notifications import Notifications, PagerDutyState, SlackState
 from responder.incidents.phases import Phase
 from responder.rules.model import Channel, RuleFile
+from responder.term import Term
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +77,7 @@ class Told:
 class Notifier:
     """Keeps people up to date, in order per incident, pages first. Remembers open incidents only.
 
-    One a term of leadership: it takes itself for the only one that speaks, and finds out where it was not.
+    One a term of leadership, beyond which it is silent; it finds out where another one spoke meanwhile.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Notifier:
         clock: Clock,
         default_channel: str | None,
         count: Callable[[Channel, Result], None],
+        term: Term,
     ) -> None:
         self._slack = slack
         self._pagerduty = pagerduty
@@ -95,6 +97,7 @@ class Notifier:
         self._clock = clock
         self._default_channel = default_channel
         self._count = count
+        self._term = term
         self._incidents: dict[str, Progress] = {}
         self._concluded: dict[str, None] = {}
         self._paces = {Channel.SLACK: Pace(_POST_EVERY), Channel.PAGERDUTY: Pace(timedelta())}
@@ -115,6 +118,8 @@ class Notifier:
             return Told(incident.status.notifications, None)
         progress = self._incidents.setdefault(uid, Progress(incident))
         async with progress.lock:
+            if self._term.left_seconds <= 0:
+                return Told(progress.told, self._clock.now() + FIRST_RETRY)
             progress.waits.clear()
             progress.learn(incident)
             await self._record(progress)
@@ -263,6 +268,9 @@ class Notifier:
             progress.waits.append(failure.due_at)
             return False
         earliest = now if channel is None else self._paces[channel].earliest(now)
+        if self._term.left_seconds <= 0:
+            # Another replica may speak by now: this one's knowledge is old.
+            earliest = now + FIRST_RETRY
         if earliest > now:
             progress.waits.append(earliest)
             return False

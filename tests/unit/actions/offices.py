@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from responder.errors import Temporary
 from responder.incidents.model import Condition, Incident, Status
 from responder.incidents.notifications import Notifications
 from responder.rules.model import Channel
+from responder.term import Term
 from tests.shared import run_story
 from tests.unit.actions.build import rule_file
 from tests.unit.sandbox.inboxes.serving import Desk, open_desk
@@ -67,7 +69,7 @@ class Office:
         return open_office(self.desk, self.records)
 
 
-def open_office(desk: Desk, records: Records | None = None) -> Office:
+def open_office(desk: Desk, records: Records | None = None, term: Term | None = None) -> Office:
     records = records if records is not None else Records()
     counted: list[tuple[Channel, str]] = []
     notifier = Notifier(
@@ -77,6 +79,7 @@ def open_office(desk: Desk, records: Records | None = None) -> Office:
         clock=desk.clock,
         default_channel="C0ALERTS00",
         count=lambda channel, result: counted.append((channel, result)),
+        term=term or Term(math.inf),
     )
     return Office(desk, records, notifier, counted)
 

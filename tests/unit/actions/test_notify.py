@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Channel
 from responder.sandbox.api.faults import DropAfter, FaultRule, Hang, Refuse
 from responder.sandbox.inboxes.pagerduty import AlertState
+from responder.term import Term
 from tests.unit.actions.build import AT, asking, incident, rollback, rule_file
 from tests.unit.actions.offices import Office, Records, open_office, play, told_as
 
@@ -265,6 +267,7 @@ def test_absent_channels_are_stated_once_and_are_no_error() -> None:
                 clock=office.desk.clock,
                 default_channel=None,
                 count=lambda channel, result: pytest.fail(f"{channel} {result}"),
+                term=Term(math.inf),
             )
             for _ in range(3):
                 assert await silent.notify(asking(), None) == Told(Notifications(), None)
@@ -282,6 +285,7 @@ def test_without_pagerduty_slack_says_that_nobody_was_paged() -> None:
             clock=office.desk.clock,
             default_channel=None,
             count=lambda channel, result: None,
+            term=Term(math.inf),
         )
         page = Page(reason="Forbidden", message="Rollback failed.", at=AT)
         state = incident(outcome=Outcome.ROLLBACK_FAILED, notify=("slack",), page=page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +18,9 @@ from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Channel
 from responder.sandbox.api.faults import FaultRule, Refuse
 from responder.sandbox.inboxes.pagerduty import AlertState
+from responder.term import Term
 from tests.unit.actions.build import AT, STILL_TRUE, asking, incident, rollback
-from tests.unit.actions.offices import Office, play, told_as
+from tests.unit.actions.offices import Office, open_office, play, told_as
 
 PAGE = Page(reason="EveryGuardPassed", message="Every guard passed.", at=AT)
 
@@ -210,6 +212,22 @@ def test_a_resumed_notifier_resolves_and_never_triggers_what_is_over() -> None:
         await third.insist(as_it_stands(third, back))
         (alert,) = office.desk.pagerduty_inbox.alerts.values()
         assert [event.action for event in alert.events] == ["trigger", "resolve"]
+
+    play(story)
+
+
+def test_beyond_the_term_nothing_is_said() -> None:
+    async def story(office: Office) -> None:
+        term = Term(asyncio.get_running_loop().time() + 10)
+        leader = open_office(office.desk, office.records, term)
+        await leader.insist(asking(reason="First"))
+        await office.desk.clock.sleep(10)
+        told = await leader.notify(asking(reason="Second"))
+        assert told.retry_at is not None
+        (message,) = office.desk.slack_inbox.messages
+        assert len(message.versions) == 1
+        (alert,) = office.desk.pagerduty_inbox.alerts.values()
+        assert len(alert.events) == 1
 
     play(story)
 

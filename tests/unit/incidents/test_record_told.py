@@ -1,0 +1,39 @@
+"""What was told is written beside what others write, never over it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from responder.incidents.advance import noted, with_condition
+from responder.incidents.model import Status
+from responder.incidents.notifications import Notifications, SlackState, merge
+from tests.shared import run_story
+from tests.unit.deploy.test_applied import AT, deployed, open_incident
+
+
+def test_a_late_writer_goes_on_from_what_stands(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            old = await open_incident(cluster.store)
+            told = Notifications(slack=SlackState(channel="C1", ts="1.0", digest="new"))
+
+            def lead(status: Status) -> Status:
+                return status.model_copy(update={"notifications": told})
+
+            await cluster.store.record_told(old, lead)
+            fact = await cluster.store.record_fact(old, lambda status: noted(status, AT, "Undo", "Undone."))
+            assert fact.status.notifications == told
+
+            # One that led before knows of none of this, and has nothing new to say but that it gave up.
+            def end(status: Status) -> Status:
+                merged = merge(Notifications(), Notifications(), status.notifications)
+                status = status.model_copy(update={"notifications": merged})
+                return with_condition(status, "Told", "False", "GaveUp", "Slack is gone.", AT)
+
+            stands = await cluster.store.record_told(old, end)
+            assert stands.status.notifications == told
+            assert [line.event for line in stands.status.timeline] == ["Undo"]
+            assert [each.type for each in stands.status.conditions] == ["Told"]
+            assert stands == await cluster.store.get(old.metadata.namespace, old.name)
+
+    run_story(story())
