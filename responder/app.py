@@ -32,12 +32,14 @@ from responder.pipeline.gather import Gatherer
 from responder.pipeline.intake import Intake
 from responder.pipeline.interactions import Interactions
 from responder.pipeline.open_incidents import OpenIncidents
+from responder.pipeline.others import OtherWorkloads
 from responder.pipeline.reconcile import Reconcile
 from responder.pipeline.refusals import Refusals
 from responder.pipeline.respond import Responder
 from responder.pipeline.watch import RevisionWatch
 from responder.rules.load import load_rules
 from responder.rules.model import Channel, RuleSet
+from responder.rules.storm import StormBrake
 from responder.settings import Settings
 from responder.tasks import alongside, together
 from responder.telemetry import Metrics
@@ -159,6 +161,8 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         active,
         clock,
         settings.namespace,
+        others=OtherWorkloads(parts.incidents.incidents, rules, _brake(settings)),
+        protected=settings.protected_namespaces,
         look_at_secrets=settings.look_at_secrets,
     )
     drivers = _drivers(parts, kubernetes, store, gatherer, term)
@@ -185,6 +189,15 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     finally:
         parts.metrics.leading.set(0)
         app.watch = None
+
+
+def _brake(settings: Settings) -> StormBrake:
+    return StormBrake(
+        workloads=settings.storm_workloads,
+        within=settings.storm_within,
+        wait=settings.storm_wait,
+        calm=settings.storm_calm,
+    )
 
 
 async def _connect(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Clients:
