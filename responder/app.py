@@ -36,6 +36,7 @@ from responder.pipeline.others import OtherWorkloads
 from responder.pipeline.reconcile import Reconcile
 from responder.pipeline.refusals import Refusals
 from responder.pipeline.respond import Responder
+from responder.pipeline.retention import Retention
 from responder.pipeline.watch import RevisionWatch
 from responder.rules.load import load_rules
 from responder.rules.model import Channel, RuleSet
@@ -129,11 +130,19 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         clients = await _connect(settings, clock, stack)
-        store = IncidentStore(clients.kubernetes)
+        store = IncidentStore(clients.kubernetes, metrics.count_dropped)
         incidents = OpenIncidents(clients.kubernetes)
         refusals = Refusals(clients.slack, clients.pagerduty, settings.slack_channel, clock)
         intake = Intake(
-            store, lambda: rules, clock, settings.namespace, incidents.note, incidents.is_open, refusals
+            store,
+            lambda: rules,
+            clock,
+            settings.namespace,
+            incidents.note,
+            incidents.is_open,
+            refusals,
+            count_open=lambda: len(incidents.incidents()),
+            max_open=settings.max_open_incidents,
         )
         interactions = Interactions(store=store, rules=lambda: rules, clock=clock, answerer=clients.slack)
         elector = Elector(
@@ -152,7 +161,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     """Drive every open incident and watch the workloads, until cancelled: all that acts is made here."""
     settings, clock, rules, clients = parts.settings, parts.clock, parts.rules, parts.clients
     kubernetes = clients.kubernetes.during(term)
-    store = IncidentStore(kubernetes)
+    store = IncidentStore(kubernetes, parts.metrics.count_dropped)
     active = ActiveAlerts(clients.alertmanagers, settings.receiver)
     gatherer = Gatherer(
         kubernetes,
@@ -177,6 +186,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         clock=clock,
         repeat_interval=settings.repeat_interval,
     )
+    retention = Retention(store, clock, settings.retention)
     app.watch = RevisionWatch(
         kubernetes, store, gatherer, clock, rules.files, settings.decide_every, reconcile.record_changed
     )
@@ -184,7 +194,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     try:
         with parts.incidents.waking(drivers.wake):
             async with together() as group:
-                for work in (drivers.run(), app.watch.run(), reconcile.run()):
+                for work in (drivers.run(), app.watch.run(), reconcile.run(), retention.run()):
                     group.create_task(work)
     finally:
         parts.metrics.leading.set(0)

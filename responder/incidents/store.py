@@ -181,8 +181,8 @@ class IncidentStore:
         """
         kept = [(day + timedelta(days=n)).isoformat() for n in range((today - day).days + 2)]
         selector = f"{CLOSED_ON_LABEL},{CLOSED_ON_LABEL} notin ({','.join(kept)}),!{OPEN_LABEL}"
-        listed = await self._kubernetes.list(paths.incidents(None), label_selector=selector)
-        return [_stored(item) for item in listed.items[:most] if _closed_before(item, day)]
+        listed = await self._kubernetes.list(paths.incidents(None), label_selector=selector, most=most)
+        return [_stored(item) for item in listed.items if _closed_before(item, day)]
 
     async def delete_incident(self, incident: Stored) -> None:
         """Delete it. Raises NotFound when it is gone, Conflict when another one has its name."""

@@ -9,13 +9,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import structlog
 
 from responder.alerts.model import Alert, AlertGroup
 from responder.clients.kubernetes import AlreadyExists, Invalid, NotFound, TooLarge
 from responder.clock import Clock
-from responder.errors import Temporary
+from responder.errors import ResponderError, Temporary
 from responder.incidents.model import MAX_ALERTS, AlertEntry, Incident
 from responder.incidents.phases import Phase
 from responder.incidents.record import Held, WorkloadRecordSpec, is_new_instance
@@ -33,13 +34,16 @@ UNATTRIBUTED = "Unattributed"
 _ATTEMPTS = 6
 # Deliveries under way at once; one beyond is answered 503 and comes again.
 _MOST_DELIVERIES = 64
-# More than any sane alert has: rules are matched on what is kept.
-_MOST_LABELS = 256
-_MOST_TEXT = 1024
+# People are told of alerts that wait beside the answer to the sender, which must not hang on it for long.
+_TELL_SECONDS = 10
 
 
 class IntakeUnavailable(Temporary):
     """The alerts could not be written down: the sender has to try again."""
+
+
+class TooManyIncidents(IntakeUnavailable):
+    """The alerts need another incident, and as many are open as may be: the sender has to try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,11 @@ class Receipt:
 
 
 class Intake:
-    """Writes alerts to incidents. `wake` is called with every incident that was written to."""
+    """Writes alerts to incidents. `wake` is called with every incident that was written to.
+
+    Beyond `max_open` incidents (`count_open` says how many there are) it opens none, as far as this replica
+    knows: alerts for those that are open still go in, all others have to come again.
+    """
 
     def __init__(
         self,
@@ -71,6 +79,8 @@ class Intake:
         wake: Callable[[Incident], None],
         is_open: Callable[[WorkloadKey, int], bool],
         refusals: Refusals,
+        count_open: Callable[[], int],
+        max_open: int,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -79,6 +89,10 @@ class Intake:
         self._wake = wake
         self._is_open = is_open
         self._refusals = refusals
+        self._count_open = count_open
+        self._max_open = max_open
+        self._opening = 0
+        self._telling = False
         self._locks: defaultdict[WorkloadKey, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._under_way = 0
 
@@ -100,10 +114,14 @@ class Intake:
             for alert in alerts:
                 by_workload[self.attribute(alert)].append(alert)
             async with together() as group:
-                tasks = [group.create_task(self._take(key, found)) for key, found in by_workload.items()]
-            receipts = [task.result() for task in tasks]
+                tasks = [group.create_task(self._try(key, found)) for key, found in by_workload.items()]
+            results = [task.result() for task in tasks]
         finally:
             self._under_way -= 1
+        receipts = [result for result in results if isinstance(result, Receipt)]
+        for result in results:
+            if isinstance(result, ResponderError):
+                raise result
         refused = tuple(alert for receipt in receipts for alert in receipt.refused)
         return Receipt(sum(r.accepted for r in receipts), sum(r.held for r in receipts), refused)
 
@@ -113,6 +131,13 @@ class Intake:
         if key is not None and self._rules().match(alert.labels):
             return key
         return self.unattributed
+
+    async def _try(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt | ResponderError:
+        """An error of one workload is told to the sender only when the others' alerts are written down."""
+        try:
+            return await self._take(key, alerts)
+        except ResponderError as error:
+            return error
 
     async def _take(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
         async with self._locks[key]:
@@ -163,40 +188,75 @@ class Intake:
 
     async def _write_what_fits(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
         """Write to an incident without room for all: what it knows already, and more up to its limit."""
-        known = await self._fetch_known(key)
+        incident = await self._fetch_open(key)
+        known = frozenset[str]() if incident is None else incident.spec.alerts.keys()
         room = max(0, MAX_ALERTS - len(known))
-        refused = [alert for alert in alerts if alert.fingerprint not in known][room:]
+        # The end of an alert that is not known there needs no room.
+        new = [alert for alert in alerts if alert.firing and alert.fingerprint not in known]
+        refused = new[room:]
         receipt = Receipt(accepted=0, held=0)
-        fitting = [alert for alert in alerts if alert not in refused]
-        if not refused:
+        fitting = [alert for alert in alerts if alert.fingerprint in known] + new[:room]
+        if len(fitting) == len(alerts):
             refused = alerts  # few enough, and yet not taken: too large
         elif fitting:
             try:
                 receipt = await self._write(key, fitting)
             except (Invalid, TooLarge):
                 refused = alerts
+        incident = await self._fetch_open(key)
+        if incident is not None:
+            names = {alert.fingerprint: alert.labels.get("alertname", "") for alert in refused}
+            await self._store.note_overflow(incident, names)
         return replace(
             receipt, refused=tuple(RefusedAlert(alert.fingerprint, "IncidentFull") for alert in refused)
         )
 
-    async def _fetch_known(self, key: WorkloadKey) -> frozenset[str]:
-        """The alerts of the workload's open incident."""
+    async def _fetch_open(self, key: WorkloadKey) -> Incident | None:
+        """The workload's open incident, if it has one."""
         record = (await self._store.ensure_record(key)).spec
         try:
             incident = await self._store.get(key.namespace, key.incident_name(record.next_sequence))
         except NotFound:
-            return frozenset()
-        return frozenset() if incident.phase is Phase.CLOSED else frozenset(incident.spec.alerts)
+            return None
+        return None if incident.phase is Phase.CLOSED else incident
 
     async def _open(self, key: WorkloadKey, sequence: int, alerts: list[Alert]) -> Incident | None:
-        """Open the incident of that number, or write to the one that is there; None when it has gone."""
+        """Open the incident of that number, or write to the one that is there; None when it has gone.
+
+        Raises TooManyIncidents when it would be one more than may be open.
+        """
         entries = _entries(alerts)
+        if self._count_open() + self._opening >= self._max_open:
+            # Another replica may have opened it a moment ago.
+            known = await self._store.write_alerts(key, sequence, entries)
+            return known if known is not None else await self._put_off(key)
+        self._opening += 1
         try:
             incident = await self._store.open(key, sequence, entries, self._clock.now())
         except AlreadyExists:
             return await self._store.write_alerts(key, sequence, entries)
+        finally:
+            # The caller makes it known before anybody else can count.
+            self._opening -= 1
         log.info("incident_opened", incident=incident.name, workload=str(key), alerts=len(alerts))
         return incident
+
+    async def _put_off(self, key: WorkloadKey) -> NoReturn:
+        message = (
+            f"{self._max_open} incidents are open, and {key} needs another one: its alerts wait until one"
+            " closes. Look why so many are open, or raise RESPONDER_MAX_OPEN_INCIDENTS."
+        )
+        log.error("too_many_incidents", workload=str(key), max_open=self._max_open)
+        if not self._telling:
+            self._telling = True
+            try:
+                async with asyncio.timeout(_TELL_SECONDS):
+                    await self._refusals.tell("TooManyIncidents", message, "Alertmanager")
+            except (ResponderError, TimeoutError) as error:
+                log.error("too_many_incidents_not_told", error=str(error) or type(error).__name__)
+            finally:
+                self._telling = False
+        raise TooManyIncidents(message)
 
     async def _note(self, key: WorkloadKey, held: list[Alert], record: WorkloadRecordSpec) -> None:
         """Remember the end of an instance that is held, so that the next firing counts as a new one."""
@@ -231,14 +291,9 @@ def _entries(alerts: list[Alert]) -> dict[str, AlertEntry]:
 
 def _entry(alert: Alert) -> AlertEntry:
     return AlertEntry(
-        labels=_bounded(alert.labels),
-        annotations=_bounded(alert.annotations),
+        labels=dict(alert.labels),
+        annotations=dict(alert.annotations),
         starts_at=alert.starts_at,
         ends_at=alert.ends_at,
-        generator_url=alert.generator_url[:_MOST_TEXT],
+        generator_url=alert.generator_url,
     )
-
-
-def _bounded(texts: Mapping[str, str]) -> dict[str, str]:
-    """At most so many entries of at most so many characters: an incident has to fit into etcd."""
-    return {key: value[:_MOST_TEXT] for key, value in list(texts.items())[:_MOST_LABELS]}

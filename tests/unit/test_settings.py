@@ -102,6 +102,11 @@ def test_a_secret_may_stand_in_a_file(environment: Environment, tmp_path: Path) 
         ({"RESPONDER_DECIDE_EVERY": "15"}, "RESPONDER_DECIDE_EVERY: must be a duration such as 10s"),
         ({"RESPONDER_DECIDE_EVERY": "0s"}, "RESPONDER_DECIDE_EVERY: must be longer than 0s"),
         ({"RESPONDER_MAX_ALERTS": "many"}, "RESPONDER_MAX_ALERTS"),
+        ({"RESPONDER_RETENTION": "30"}, "RESPONDER_RETENTION: must be a duration such as"),
+        ({"RESPONDER_RETENTION": "36h"}, "RESPONDER_RETENTION: must be whole days from 1d to 365d"),
+        ({"RESPONDER_RETENTION": "0d"}, "RESPONDER_RETENTION: must be whole days from 1d to 365d"),
+        ({"RESPONDER_RETENTION": "366d"}, "RESPONDER_RETENTION: must be whole days from 1d to 365d"),
+        ({"RESPONDER_MAX_OPEN_INCIDENTS": "0"}, "RESPONDER_MAX_OPEN_INCIDENTS"),
         ({"RESPONDER_LOG_FORMAT": "xml"}, "RESPONDER_LOG_FORMAT"),
     ],
 )

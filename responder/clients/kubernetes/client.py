@@ -48,19 +48,26 @@ class Kubernetes:
         return await self._transport.send(Request("GET", path))
 
     async def list(
-        self, path: str, *, label_selector: str = "", field_selector: str = "", limit: int = 500
+        self,
+        path: str,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 500,
+        most: int | None = None,
     ) -> ObjectList:
-        """Fetch a whole collection in pages of `limit`; every item has its kind and apiVersion.
+        """Fetch a whole collection in pages of `limit`, or its first `most`; items have kind and apiVersion.
 
         Starts again when the pages expire half way. Raises ApiError beyond 200 pages.
         """
+        limit = limit if most is None else min(limit, most)
         query = _selectors(label_selector, field_selector) | {"limit": str(limit)}
         for _ in range(_MAX_LIST_STARTS - 1):
             try:
-                return await self._list_pages(path, query)
+                return await self._list_pages(path, query, most)
             except Expired as expired:
                 log.info("kubernetes_list_expired", path=path, message=expired.message)
-        return await self._list_pages(path, query)
+        return await self._list_pages(path, query, most)
 
     async def create(self, path: str, body: Object, *, dry_run: bool = False) -> Object:
         """Create an object in the collection at path. Raises AlreadyExists, Invalid, OutcomeUnknown."""
@@ -129,7 +136,7 @@ class Kubernetes:
         """Close the connections."""
         await self._transport.close()
 
-    async def _list_pages(self, path: str, query: dict[str, str]) -> ObjectList:
+    async def _list_pages(self, path: str, query: dict[str, str], most: int | None) -> ObjectList:
         items: list[Object] = []
         token = ""
         for _ in range(_MAX_PAGES):
@@ -140,8 +147,8 @@ class Kubernetes:
             items.extend(defaults | item for item in page.get("items") or [])
             metadata = page.get("metadata") or {}
             token = metadata.get("continue") or ""
-            if not token:
-                return ObjectList(items, str(metadata.get("resourceVersion", "")))
+            if not token or (most is not None and len(items) >= most):
+                return ObjectList(items[:most], str(metadata.get("resourceVersion", "")))
         message = f"the list has more than {_MAX_PAGES} pages; select less of it"
         raise ApiError(0, "TooManyPages", message, {}, request=f"GET {path}")
 

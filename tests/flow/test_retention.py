@@ -1,0 +1,63 @@
+"""A month later: the incident and the answer to it are gone, and what must not happen twice is remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from responder.app import running
+from responder.clock import Clock
+from tests.flow.harness import LEAVE, QUICK, SHORT, stage
+from tests.flow.test_asked import asked
+from tests.shared import run_story
+
+MINUTE = timedelta(minutes=1)
+MONTH = timedelta(days=31)
+DECISIONS = "decisions.responder.dev"
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A clock that is ahead of the world's: a month of traffic would take too long to simulate."""
+
+    clock: Clock
+    ahead: timedelta
+
+    def now(self) -> datetime:
+        return self.clock.now() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+
+
+def test_a_month_later(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            assert (await here.click(LEAVE)).taken
+            await here.phase("Closed", MINUTE)
+            (decision,) = here.world.cluster.store.list(DECISIONS, here.world.namespace)
+            held = here.record()["spec"]["held"]
+            await here.rest(MINUTE)
+            await here.stop()
+            async with running(here.settings, Later(here.world.clock, timedelta(days=29))) as app:
+                await here.until(lambda: app.leading and app.readiness().ready, MINUTE, "ready again")
+                await here.rest(2 * MINUTE)
+                assert len(here.incidents()) == 1
+                assert here.world.cluster.store.list(DECISIONS, here.world.namespace) == [decision]
+            async with running(here.settings, Later(here.world.clock, MONTH)) as app:
+                await here.until(lambda: here.incidents() == [], MINUTE, "the incident gone")
+                await here.until(
+                    lambda: here.world.cluster.store.list(DECISIONS, here.world.namespace) == [],
+                    MINUTE,
+                    "the answer to it gone",
+                )
+                # The alert has fired ever since: the reconcile finds it without an incident every minute.
+                await here.rest(5 * MINUTE)
+                assert here.incidents() == []
+                assert here.record()["spec"]["held"].keys() == held.keys()
+                assert here.record()["spec"]["nextSequence"] == 2
+                assert app.readiness().ready
+
+    run_story(story())
