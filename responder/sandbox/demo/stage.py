@@ -46,6 +46,7 @@ from responder.tasks import together
 _SCRAPE_INTERVAL = timedelta(seconds=1)
 _GROUP_INTERVAL = timedelta(seconds=2)
 _DECIDE_EVERY = timedelta(seconds=2)
+_STORM_WAIT = timedelta(seconds=1)
 _SLACK_CHANNEL = "payments"
 # What a person's shell may hold for a responder of their own.
 _NOT_INHERITED = ("RESPONDER_", "KUBECONFIG", "POD_NAMESPACE")
@@ -275,4 +276,5 @@ def responder_variables(world: World) -> dict[str, str]:
         "RESPONDER_SLACK_CHANNEL": _SLACK_CHANNEL,
         "RESPONDER_PAGERDUTY_ROUTING_KEY": world.pagerduty.routing_key,
         "RESPONDER_DECIDE_EVERY": format_duration(_DECIDE_EVERY),
+        "RESPONDER_STORM_WAIT": format_duration(_STORM_WAIT),
     }
