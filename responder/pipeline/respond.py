@@ -48,7 +48,7 @@ _MOST_ATTEMPTS = 5
 _TOO_LATE = "UndoTooLate"
 # What was decided longer ago than this, before a restart or an outage, is judged anew instead of tried.
 _INTENT_STALE = timedelta(minutes=1)
-# A proof that a restart interrupted gets so long, whatever its deadline was.
+# A proof that a restart interrupted gets so long at least, or what the rule file gives it where that is less.
 _LAST_LOOK = timedelta(minutes=2)
 # Freezes read longer ago than this are read again before the patch.
 _FREEZES_FRESH_SECONDS = 1.0
@@ -247,7 +247,8 @@ class Responder:
             stale_progressing_at=rollback.stale_progressing_at,
         )
         # After a restart the deadline may have passed with nobody looking.
-        deadline_at = max(rollback.deadline_at, self._clock.now() + _LAST_LOOK)
+        last_look = min(_LAST_LOOK, file.rollback.within)
+        deadline_at = max(rollback.deadline_at, self._clock.now() + last_look)
         proof = await prove_traffic(
             self._kubernetes, self._clock, claim, deadline_at=deadline_at, hold=file.rollback.hold
         )
@@ -280,7 +281,8 @@ class Responder:
             healthy_until=ledger.began(rollback.bad.uid),
             healthy_from=None if target is None else target.first_serving_at,
         )
-        within = max(_recover_within(file, claim.condition), self._clock.now() + _LAST_LOOK - proven_at)
+        allowed = _recover_within(file, claim.condition)
+        within = max(allowed, self._clock.now() + min(_LAST_LOOK, allowed) - proven_at)
         proof = await prove_recovery(self._prometheus, self._clock, claim, within=within)
         verdict = Verdict("Recovery", proof.result, proof.reason, proof.message)
         return await self._end(incident, _RECOVERY[proof.result], verdict, proof.verdicts)
