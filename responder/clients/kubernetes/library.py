@@ -41,7 +41,20 @@ def _import_parts() -> None:
         if parent:
             setattr(sys.modules[parent], name, package)
     client: Any = sys.modules[f"{_NAME}.client"]
-    client.Configuration = import_module(f"{_NAME}.client.configuration").Configuration
+    client.Configuration = _import_configuration().Configuration
     client.rest = import_module(f"{_NAME}.client.rest")
     # The config package names it, for what is not called here; to import it takes longer than all the rest.
     client.ApiClient = None
+
+
+def _import_configuration() -> Any:
+    """Import it without urllib3, which it has for basic authentication: API servers know none any more."""
+    name = "urllib3"
+    missing = name not in sys.modules
+    if missing:
+        sys.modules[name] = ModuleType(name)
+    try:
+        return import_module(f"{_NAME}.client.configuration")
+    finally:
+        if missing:
+            del sys.modules[name]

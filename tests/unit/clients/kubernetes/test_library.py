@@ -22,6 +22,7 @@ async def main():
 asyncio.run(main())
 loaded = [name for name in sys.modules if name.startswith("kubernetes_asyncio.")]
 assert "kubernetes_asyncio.client.rest" in loaded
+assert "urllib3" not in sys.modules
 print([name for name in loaded if ".client.models." in name or ".client.api." in name])
 """
 
