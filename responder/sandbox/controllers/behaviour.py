@@ -37,7 +37,7 @@ class Behaviour:
 
 
 def parse_behaviour(annotations: Mapping[str, str]) -> Behaviour:
-    """Read a pod's annotations; what is absent has its default.
+    """Read a pod's annotations; what is absent has its default, and what may never happen may say "never".
 
     Raises ResponderError when one is not to be understood.
     """

@@ -30,6 +30,8 @@ NAMESPACE, NAME = "default", "payment-service"
         ({"harness/never-ready": "true"}, Behaviour(never_ready=True)),
         ({"sandbox.responder.dev/terminate-after": "2m"}, Behaviour(terminate_after=timedelta(minutes=2))),
         ({"sandbox.responder.dev/unready-after": "1h"}, Behaviour(unready_after=timedelta(hours=1))),
+        ({"sandbox.responder.dev/crash-every": "5s"}, Behaviour(crash_every=timedelta(seconds=5))),
+        ({"sandbox.responder.dev/crash-every": "never"}, Behaviour()),
     ],
 )
 def test_behaviour_is_read_from_annotations(annotations: dict[str, str], wanted: Behaviour) -> None:
