@@ -20,10 +20,10 @@ from responder.actions.messages_slack import ACTION_IDS
 from responder.clients.kubernetes import AlreadyExists, NotFound
 from responder.clock import Clock
 from responder.errors import ResponderError
-from responder.incidents.advance import answered_too_late
+from responder.incidents.advance import answered_too_late, noted
 from responder.incidents.decision import Choice, Decision, render_decision
 from responder.incidents.model import Incident, Status
-from responder.incidents.phases import Phase
+from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import RuleFile, RuleSet
 
 log = structlog.get_logger(__name__)
@@ -203,6 +203,31 @@ class Interactions:
         except AlreadyExists:
             first = await self._store.get_decision(incident.metadata.namespace, incident.name, digest)
             return _tell_first(first, by, choice)
+        return await self._note_answer(incident, digest, choice, by)
+
+    async def _note_answer(
+        self, incident: Incident, digest: str, choice: Choice, by: str
+    ) -> InteractionAnswer:
+        """Write the answer into the incident: what was judged without it conflicts, and is judged anew."""
+        now, text = self._clock.now(), f"{by} decided to {_words(choice)}."
+
+        def answer(status: Status) -> Status:
+            if status.ask is None or status.ask.digest != digest or status.outcome is not None:
+                return status
+            return noted(status, now, "Answered", text)
+
+        try:
+            found = await self._store.record_fact(incident, answer)
+        except ResponderError as error:
+            # The Decision stands, and is found by whoever drives the incident.
+            log.warning("answer_not_noted", incident=incident.name, error=str(error))
+            return InteractionAnswer(True, "Decided", f"Recorded: {_words(choice)}.")
+        noticed = any((line.at, line.message) == (now, text) for line in found.status.timeline)
+        if not noticed and not _carried_out(found, choice, by):
+            return replace(
+                _refused("Overtaken", f"The incident moved on meanwhile: it is {found.phase} by now."),
+                late=found,
+            )
         return InteractionAnswer(True, "Decided", f"Recorded: {_words(choice)}.")
 
     async def _note_late(self, incident: Incident, text: str) -> None:
@@ -225,6 +250,14 @@ class Interactions:
                 await self._answerer.answer_click(response_url, text)
         except (ResponderError, TimeoutError) as error:
             log.warning("click_not_answered", error=str(error) or type(error).__name__)
+
+
+def _carried_out(incident: Incident, choice: Choice, by: str) -> bool:
+    """Whether the answer was found and followed before it could be noted."""
+    status = incident.status
+    if choice is Choice.LEAVE:
+        return status.outcome is Outcome.DECLINED
+    return status.rollback is not None and status.rollback.by == by
 
 
 def _by(user: _User) -> str:

@@ -25,7 +25,7 @@ from responder.sandbox.api.server import run_server
 from responder.sandbox.inboxes.slack_clicks import ClickResult, SlackHands, SlackUser
 from responder.web.slack import SlackInteractions
 from tests.shared import run_story
-from tests.unit.actions.build import ASK, AT, UID, asking, rule_file
+from tests.unit.actions.build import ASK, AT, UID, asking, rollback, rule_file
 from tests.unit.sandbox.inboxes.serving import Desk, open_desk
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -40,6 +40,7 @@ class Records:
     incident: Incident | None = field(default_factory=asking)
     decisions: dict[str, Decision] = field(default_factory=dict)
     down: bool = False
+    meanwhile: Incident | None = None  # what the incident becomes while its answer is stored
 
     async def get(self, namespace: str, name: str) -> Incident:
         if self.down:
@@ -53,9 +54,11 @@ class Records:
         if name in self.decisions:
             raise AlreadyExists(409, "AlreadyExists", "exists", {"name": name})
         obj["metadata"] |= {"uid": "d1", "resourceVersion": "1", "creationTimestamp": AT.isoformat()}
+        self.incident = self.meanwhile or self.incident
         return self.decisions.setdefault(name, parse_decision(obj))
 
     async def record_fact(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:
+        incident = self.incident or incident
         self.incident = incident.model_copy(update={"status": change(incident.status)})
         return self.incident
 
@@ -182,6 +185,46 @@ def test_what_somebody_wanted_too_late_is_kept_for_everybody(phase: Phase) -> No
         # A closed incident's message is not written any more.
         replies = [each.current.text for each in channel.desk.slack_inbox.thread(message)]
         assert replies == ([line.message] if phase is Phase.CLOSED else [])
+
+    play(story)
+
+
+def test_an_answer_stands_in_the_incident() -> None:
+    async def story(channel: Channel) -> None:
+        assert (await channel.click(LEAVE)).taken
+        assert channel.records.incident is not None
+        (line,) = channel.records.incident.status.timeline
+        assert (line.event, line.message) == ("Answered", "slack:U0ANNA (anna) decided to leave it.")
+
+    play(story)
+
+
+def test_an_answer_that_was_overtaken_says_so_instead_of_counting() -> None:
+    async def story(channel: Channel) -> None:
+        channel.records.meanwhile = asking(phase=Phase.CLOSED, ask=None, outcome=Outcome.RECOVERED)
+        await channel.click(ROLLBACK)
+        assert channel.answers == ["The incident moved on meanwhile: it is Closed by now."]
+        assert channel.records.incident is not None
+        (line,) = channel.records.incident.status.timeline
+        assert line.event == "AnswerTooLate"
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("action_id", "meanwhile"),
+    [
+        (ROLLBACK, {"phase": Phase.ROLLING_BACK, "rollback": rollback(by="slack:U0ANNA (anna)")}),
+        (LEAVE, {"phase": Phase.CLOSED, "outcome": Outcome.DECLINED}),
+    ],
+)
+def test_an_answer_that_was_followed_at_once_is_none_that_was_overtaken(
+    action_id: str, meanwhile: dict[str, Any]
+) -> None:
+    async def story(channel: Channel) -> None:
+        channel.records.meanwhile = asking(ask=None, **meanwhile)
+        await channel.click(action_id)
+        assert channel.answers[0].startswith("Recorded: ")
 
     play(story)
 
