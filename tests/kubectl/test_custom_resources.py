@@ -46,6 +46,31 @@ async def test_an_incident_lives(cluster: Cluster, kubectl: Kubectl) -> None:
     assert deleted == f'incident.responder.dev "web-1" deleted from {NAMESPACE} namespace\n'
 
 
+async def test_a_record_shows_what_serves_and_when_it_was_rolled_back(kubectl: Kubectl) -> None:
+    def revision(name: str) -> dict[str, str]:
+        return {"uid": name, "replicaSet": f"web-{name}", "hash": name}
+
+    at = "2026-01-01T00:00:00Z"
+    done = {"incident": "web-1", "fromUid": "b", "toUid": "a", "at": at, "automatic": True, "by": "responder"}
+    spec = {
+        "workload": {"kind": "Deployment", "name": "web"},
+        "nextSequence": 2,
+        "servings": [{"revision": revision(name), "seen": True} for name in ("a", "b", "a")],
+        "rollbacks": [done],
+    }
+    kind = {"apiVersion": "responder.dev/v1alpha1", "kind": "WorkloadRecord"}
+    for name, each in (
+        ("deployment-new", {"workload": {"kind": "Deployment", "name": "new"}}),
+        ("web", spec),
+    ):
+        await kubectl.ok("apply", "--filename=-", stdin={**kind, "metadata": {"name": name}, "spec": each})
+    head, new, row = (await kubectl.run("get", "wlr")).cells
+    assert head == ["NAME", "WORKLOAD", "NEXT", "SERVING", "LAST-ROLLBACK", "AGE"]
+    assert row[:4] == ["web", "web", "2", "web-a"]
+    assert len(row) == len(head)
+    assert new[:2] == ["deployment-new", "new"]
+
+
 async def test_a_schema_is_enforced(kubectl: Kubectl) -> None:
     wrong = incident()
     wrong["spec"]["sequence"] = -1

@@ -134,6 +134,9 @@ def test_a_list_is_whole_whatever_its_pages(tmp_path: Path) -> None:
             assert [item["metadata"]["name"] for item in listed.items] == ["s0", "s1", "s2", "s3", "s4"]
             assert {(item["kind"], item["apiVersion"]) for item in listed.items} == {("Service", "v1")}
             assert listed.resource_version == str(server.store.resource_version)
+            for most in (1, 2, 3):
+                first = await api.list(SERVICES, limit=2, most=most)
+                assert [item["metadata"]["name"] for item in first.items] == ["s0", "s1", "s2"][:most]
             chosen = await api.list(SERVICES, label_selector="app in (s1,s3)")
             assert [item["metadata"]["name"] for item in chosen.items] == ["s1", "s3"]
 
