@@ -16,7 +16,7 @@ COMPILE := build/lock/bin/uv --quiet pip compile pyproject.toml build/lock/requi
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv binaries demo test test-slow bench lint check image lock clean
+.PHONY: help venv binaries demo test test-slow test-crash bench lint check image lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,10 @@ test: venv binaries ## Run all tests but the slow ones
 
 # 5 is pytest's word for "no test of that kind".
 test-slow: venv binaries ## Run the slow tests
-	$(BIN)/python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m "slow and not crash" $(ARGS) || [ $$? -eq 5 ]
+
+test-crash: venv ## Kill the responder at every step of every story
+	$(BIN)/python -m pytest -m crash tests/crash $(ARGS)
 
 bench: venv ## Measure from webhook to undo, beside bare requests and kubectl (about eight minutes)
 	$(BIN)/python -m responder.sandbox.bench $(ARGS)

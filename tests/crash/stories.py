@@ -1,0 +1,104 @@
+"""The stories that are told with a kill at every step: what is released, what people do, how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from tests.crash.stage import Scene
+from tests.flow.harness import LEAVE, ONCALL, ROLL_BACK
+
+LONG = timedelta(seconds=45)
+# A person who gets no answer tries again.
+_CLICK_AGAIN = timedelta(seconds=5)
+_AT_ONCE = {"ready_after": "100ms", "terminate_after": "300ms"}
+_ASKS: dict[str, Any] = {"alerts": {"very-slow": {"for": "2s"}}}
+_TELLS: dict[str, Any] = {"alerts": {"slow": {"for": "2s"}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What happens outside of the responder, until every incident is closed."""
+
+    name: str
+    play: Callable[[Scene], Awaitable[None]]
+    rules: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def _rolled_back(here: Scene) -> None:
+    here.world.release("v2", error_rate=0.3, **_AT_ONCE)
+    await here.phase("Closed", LONG)
+
+
+async def _asked_and_rolled_back(here: Scene) -> None:
+    here.world.release("v2", latency_p95="9s", **_AT_ONCE)
+    await decide(here, ROLL_BACK)
+    await here.phase("Closed", LONG)
+
+
+async def _asked_and_left(here: Scene) -> None:
+    here.world.release("v2", latency_p95="9s", **_AT_ONCE)
+    await decide(here, LEAVE)
+    await here.phase("Closed", LONG)
+
+
+async def _told(here: Scene) -> None:
+    here.world.release("v2", latency_p95="4s", **_AT_ONCE)
+    await here.reason("ToldOnly", LONG)
+    await here.until(lambda: here.world.slack.messages, LONG, "told on Slack")
+    here.world.release("v3", **_AT_ONCE)
+    await here.phase("Closed", LONG)
+
+
+async def _not_recovered(here: Scene) -> None:
+    here.world.release("v2", error_rate=0.3, **_AT_ONCE)
+    await here.until(lambda: here.status().get("times", {}).get("trafficProvenAt"), LONG, "traffic proven")
+    here.degrade("v1", error_rate=0.3)
+    await here.phase("Settling", LONG)
+    here.degrade("v1", error_rate=0.0)
+    await here.phase("Closed", LONG)
+
+
+async def _followed(here: Scene) -> None:
+    here.world.release("v2", error_rate=0.3, **_AT_ONCE)
+    await here.until(lambda: here.versions == ["v1", "v2", "v1"], LONG, "rolled back")
+    here.world.release("v3", error_rate=0.3, **_AT_ONCE)
+    await decide(here, LEAVE, sequence=2)
+    await here.phase("Closed", LONG, sequence=2)
+    await here.phase("Closed", LONG)
+
+
+async def decide(here: Scene, action_id: str, sequence: int = 1) -> None:
+    """Click once the question is shown, and again as long as it stands: a click can meet nobody."""
+    while True:
+        await here.until(lambda: _shows(here, action_id, sequence), LONG, "asked on Slack")
+        await here.click(action_id, ONCALL, sequence=sequence)
+        deadline = here.world.clock.now() + _CLICK_AGAIN
+        while here.world.clock.now() < deadline:
+            if here.status(sequence)["phase"] != "AwaitingDecision":
+                return
+            await here.rest(timedelta(milliseconds=50))
+
+
+def _shows(here: Scene, action_id: str, sequence: int) -> bool:
+    incident = here.incident(sequence)
+    if incident is None or here.status(sequence).get("phase") != "AwaitingDecision":
+        return False
+    digest, uid = here.status(sequence)["ask"]["digest"], incident["metadata"]["uid"]
+    said = [m.current for m in here.world.slack.messages if uid in str(m.metadata)]
+    return any(digest in str(content.blocks) for content in said) and action_id in here.offers(sequence)
+
+
+STORIES: Mapping[str, Story] = {
+    story.name: story
+    for story in (
+        Story("rolled-back", _rolled_back),
+        Story("asked-rolled-back", _asked_and_rolled_back, _ASKS),
+        Story("asked-left", _asked_and_left, _ASKS),
+        Story("told", _told, _TELLS),
+        Story("not-recovered", _not_recovered, {"rollback": {"settle": "4s"}}),
+        Story("followed", _followed),
+    )
+}

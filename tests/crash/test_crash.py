@@ -1,0 +1,67 @@
+"""SIGKILL at every recorded step of every story: it ends as it does when nobody is killed.
+
+The replica is a process of the real program, killed at the very moment at which a server gets the request that
+is the step, has carried it out, or has just answered it. Then it is started again, or the other one takes over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.crash.conftest import Line
+from tests.crash.play import Mode, Played, Run, play
+from tests.crash.points import Moment, Point
+from tests.crash.stories import STORIES
+
+pytestmark = [pytest.mark.slow, pytest.mark.crash]
+
+# Not every run takes every step: how often people are told depends on how fast things go.
+_TRIES = 3
+_MOST_MISSED = 0.1
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("story", STORIES)
+def test_killed_at_every_step(
+    story: str,
+    mode: Mode,
+    pool: ProcessPoolExecutor,
+    table: list[Line],
+    subtests: pytest.Subtests,
+    tmp_path: Path,
+) -> None:
+    line, began, folders = Line(story, mode), time.perf_counter(), _folders(tmp_path)
+    table.append(line)
+
+    def submit(point: Point | None) -> Future[Played]:
+        line.runs += 1
+        return pool.submit(play, Run(story, mode, point, next(folders)))
+
+    reference = submit(None).result()
+    assert not reference.problem, reference.problem
+    points = [Point(step, moment) for step in reference.steps for moment in Moment]
+    line.steps, line.points = len(reference.steps), len(points)
+    runs = {point: submit(point) for point in points}
+    for point, run in runs.items():
+        with subtests.test(msg=f"{story}, {mode}: killed {point}"):
+            line.failed += 1
+            played = run.result()
+            for _ in range(_TRIES - 1):
+                if not played.killed and not played.problem:
+                    played = submit(point).result()
+            line.missed += not played.killed
+            assert not played.problem, played.problem
+            assert played.outcome == reference.outcome
+            line.failed -= 1
+    line.seconds = time.perf_counter() - began
+    assert line.missed <= _MOST_MISSED * line.points, "too many steps did not come up again"
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    return (parent / str(number) for number in count())
