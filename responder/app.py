@@ -24,6 +24,7 @@ from responder.clients.prometheus import Prometheus
 from responder.clients.slack import Slack
 from responder.clock import Clock
 from responder.errors import ResponderError
+from responder.incidents.record import WorkloadRecord
 from responder.incidents.store import IncidentStore
 from responder.pipeline.active import ActiveAlerts
 from responder.pipeline.drive import Drivers
@@ -38,6 +39,7 @@ from responder.pipeline.refusals import Refusals
 from responder.pipeline.respond import Responder
 from responder.pipeline.retention import Retention
 from responder.pipeline.watch import RevisionWatch
+from responder.pipeline.returns import Returns
 from responder.rules.load import load_rules
 from responder.rules.model import Channel, RuleSet
 from responder.rules.storm import StormBrake
@@ -187,14 +189,20 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         repeat_interval=settings.repeat_interval,
     )
     retention = Retention(store, clock, settings.retention)
+    returns = Returns(clients.slack, clients.pagerduty, settings.slack_channel, store, rules, clock)
+
+    def record_changed(record: WorkloadRecord, began: bool) -> None:
+        returns.record_changed(record)
+        reconcile.record_changed(record, began)
+
     app.watch = RevisionWatch(
-        kubernetes, store, gatherer, clock, rules.files, settings.decide_every, reconcile.record_changed
+        kubernetes, store, gatherer, clock, rules.files, settings.decide_every, record_changed
     )
     parts.metrics.leading.set(1)
     try:
         with parts.incidents.waking(drivers.wake):
             async with together() as group:
-                for work in (drivers.run(), app.watch.run(), reconcile.run(), retention.run()):
+                for work in (drivers.run(), app.watch.run(), reconcile.run(), retention.run(), returns.run()):
                     group.create_task(work)
     finally:
         parts.metrics.leading.set(0)

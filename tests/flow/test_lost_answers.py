@@ -20,7 +20,8 @@ Story = Callable[[Stage], Awaitable[None]]
 SOON = timedelta(minutes=3)
 # The readiness probe of the world fails for good after three times ten seconds, and one for the last.
 HOLD = timedelta(seconds=31)
-DEPLOYMENT = r"/deployments/payment-service"
+# Not its dry runs, which have a query.
+DEPLOYMENT = r"/deployments/payment-service$"
 INCIDENTS = r"/incidents(\?|$)"
 
 

@@ -126,7 +126,7 @@ def test_what_others_write_between_decision_and_patch_stays(tmp_path: Path) -> N
 
 async def while_the_patch_is_on_its_way(here: Stage, change: Callable[[], object]) -> None:
     """Release v2, bad, and do something after the undo was decided and before the server sees it."""
-    rule = FaultRule("PATCH", f"/deployments/{here.world.name}", Delay(3.0), count=1)
+    rule = FaultRule("PATCH", f"/deployments/{here.world.name}$", Delay(3.0), count=1)
     here.world.cluster.faults.add(rule)
     here.world.release("v2", error_rate=0.1, change_cause="release v2")
     await here.until(lambda: here.world.cluster.faults.taken, SOON, "the undo is on its way")
@@ -181,10 +181,30 @@ def test_a_deployment_deleted_between_decision_and_patch_is_for_people(tmp_path:
     play(tmp_path, story)
 
 
-def test_without_the_right_to_patch_the_rollback_fails_and_pages(tmp_path: Path) -> None:
+def test_without_the_right_to_patch_people_are_paged_before_anything_is_tried(tmp_path: Path) -> None:
     async def story(here: Stage) -> None:
         forbid_patching(here)
         here.world.release("v2", error_rate=0.1)
+        status = await here.phase("AwaitingDecision", timedelta(minutes=6))
+        assert status["reason"] == "DryRunRefused"
+        assert "cannot patch" in status["message"]
+        page = await here.until(here.page, SOON, "a page")
+        assert page.state is AlertState.TRIGGERED
+        await here.rest(timedelta(minutes=1))
+        assert here.offers() == []
+        assert here.versions == ["v1", "v2"]
+
+    # Of its own the rule would page nobody.
+    play(tmp_path, story, {"alerts": {"high-error-rate": {"notify": ["slack"]}}})
+
+
+def test_when_the_right_to_patch_goes_last_the_rollback_fails_and_pages(tmp_path: Path) -> None:
+    async def story(here: Stage) -> None:
+        slow = FaultRule("PATCH", "/incidents/.*/status", Delay(3.0), count=1)
+        here.world.cluster.faults.add(slow)
+        here.world.release("v2", error_rate=0.1)
+        await here.until(lambda: here.world.cluster.faults.taken, SOON, "an intent under way")
+        forbid_patching(here)
         status = await here.phase("Closed", timedelta(minutes=6))
         assert (status["outcome"], status["reason"]) == ("RollbackFailed", "Forbidden")
         assert "cannot patch" in status["message"]
