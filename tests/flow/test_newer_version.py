@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -80,5 +81,7 @@ def test_a_story_with_fields_of_a_newer_version(tmp_path: Path) -> None:
             assert record["spec"]["future"] == FUTURE
             # The record was written since: the incident closed, and the next one has the next number.
             assert record["spec"]["nextSequence"] == 2
+            # An ordinary story's objects are far from the bounds.
+            assert max(len(json.dumps(obj)) for obj in (incident, record)) < 100_000
 
     run_story(story())
