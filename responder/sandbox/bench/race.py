@@ -182,7 +182,9 @@ class _Race:
 def _own_figures(times: Times) -> list[Figure]:
     ratio = statistics.median(times.responder) / statistics.median(times.bare)
     return [
-        *median_and_p95("webhook to undo, without storm_wait, with a Prometheus that answers at once", times.responder),
+        *median_and_p95(
+            "webhook to undo, without storm_wait, with a Prometheus that answers at once", times.responder
+        ),
         *median_and_p95("the same API requests, bare", times.bare),
         Figure("webhook to undo / bare requests, medians", ratio, "ratio", 1.5, inclusive=True),
         Figure("own CPU per alert, until its undo, median", statistics.median(times.cpu) * 1000, "ms"),
