@@ -20,6 +20,7 @@ from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
 from responder.errors import Permanent, ResponderError
 from responder.incidents import advance
+from responder.incidents.bounds import fit_status
 from responder.incidents.model import Incident, Rollback, Status
 from responder.incidents.phases import Outcome, Phase
 from responder.incidents.store import IncidentStore
@@ -317,7 +318,7 @@ class Responder:
             closed = await close(self._store, self._clock, incident, status)
             self._metrics.incidents.labels(str(status.outcome), status.reason).inc()
             return Step(closed, AT_ONCE)
-        if status != incident.status:
+        if fit_status(incident, status) != incident.status:
             incident = await self._store.record(incident, status)
         return Step(incident, self._decide_every)
 
