@@ -38,8 +38,8 @@ from responder.pipeline.reconcile import Reconcile
 from responder.pipeline.refusals import Refusals
 from responder.pipeline.respond import Responder
 from responder.pipeline.retention import Retention
-from responder.pipeline.watch import RevisionWatch
 from responder.pipeline.returns import Returns
+from responder.pipeline.watch import RevisionWatch
 from responder.rules.load import load_rules
 from responder.rules.model import Channel, RuleSet
 from responder.rules.storm import StormBrake
@@ -51,6 +51,9 @@ from responder.web.app import web_app
 from responder.web.ports import Readiness, ReadinessCheck
 
 log = structlog.get_logger(__name__)
+
+# What deliveries under way get when the process stops; the pod's grace period is longer.
+_LAST_ANSWERS_SECONDS = 15.0
 
 
 class CanNotListen(ResponderError):
@@ -88,9 +91,8 @@ class App:
             (
                 ReadinessCheck("rules", True, f"{len(self.rules.files)} rule files"),
                 ReadinessCheck("incidents", opened.listed, found),
-                ReadinessCheck(
-                    "leader", leader is not None, elector.problem or f"{leader or 'nobody'} leads"
-                ),
+                # Without a leader alerts can be taken in all the same; responder_leading tells who watches it.
+                ReadinessCheck("leader", True, elector.problem or f"{leader or 'nobody'} leads"),
                 ReadinessCheck("revisions", watched, "" if watched else "workloads are not watched yet"),
             )
         )
@@ -275,7 +277,9 @@ def _drivers(
 
 @asynccontextmanager
 async def _listening(application: web.Application, settings: Settings) -> AsyncIterator[str]:
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    runner = web.AppRunner(
+        application, access_log=None, handle_signals=False, shutdown_timeout=_LAST_ANSWERS_SECONDS
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.listen_host or None, settings.listen_port)
