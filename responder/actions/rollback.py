@@ -1,6 +1,6 @@
 """Carrying out an undo whose intent is recorded, and finding out what became of it.
 
-Safe to call again: an attempt is recognised on the Deployment by its fence and template. Called by pipeline.
+Safe to call again: an attempt is recognised on the workload by its fence and template. Called by pipeline.
 """
 
 from __future__ import annotations
@@ -17,21 +17,31 @@ from responder.actions.undo import (
     plan_undo,
     undone,
 )
-from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes, NotFound, OutcomeUnknown, paths
+from responder.clients.kubernetes import (
+    Forbidden,
+    Invalid,
+    Kubernetes,
+    NotFound,
+    Object,
+    OutcomeUnknown,
+    paths,
+)
 from responder.errors import Temporary
 from responder.rules.facts import Freeze
+from responder.tasks import together
 from responder.workloads.history import History, parse_history
 from responder.workloads.key import WorkloadKey
 from responder.workloads.templates import Template
-from responder.workloads.views import FREEZE, Deployment
+from responder.workloads.views import FREEZE
+from responder.workloads.workload import Workload, parse_workload
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The undo that was decided: of which Deployment, from which ReplicaSet to which, under which fence."""
+    """The undo that was decided: of which workload, from which revision to which, under which fence."""
 
     key: WorkloadKey
-    deployment_uid: str
+    workload_uid: str
     bad_uid: str
     target_uid: str
     fence: Fence
@@ -40,11 +50,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The Deployment carries the attempt. `template` and `generation` are the answer's, for the proof."""
+    """The workload carries the attempt. `template` and `generation` are the answer's, for the proof."""
 
     template: Template
     generation: int
-    deployment_uid: str
+    workload_uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class Rejected:
 
 
 Result = Applied | Refused | Rejected
-Patch = tuple[Deployment, list[Operation]]
+Patch = tuple[Workload, list[Operation]]
 
 
 async def roll_back(kubernetes: Kubernetes, attempt: Attempt, history: History | None = None) -> Result:
@@ -74,10 +84,10 @@ async def roll_back(kubernetes: Kubernetes, attempt: Attempt, history: History |
     Raises Temporary when the server can't be asked, or when the answer was lost and nothing shows the effect:
     call again, the preconditions make that safe.
     """
-    world = _plan(attempt, history or await _read(kubernetes, attempt.key))
+    world = _plan(attempt, history or await read_history(kubernetes, attempt.key))
     if isinstance(world, Applied | Refused):
         return world
-    deployment, operations = world
+    workload, operations = world
     try:
         answer = await kubernetes.json_patch(_path(attempt.key), operations)
     except OutcomeUnknown as error:
@@ -89,8 +99,8 @@ async def roll_back(kubernetes: Kubernetes, attempt: Attempt, history: History |
     except Invalid as error:
         if not error.failed_test:
             return Rejected("PatchNotAccepted", str(error))
-        return await _explain(kubernetes, attempt, deployment.template)
-    patched = Deployment(answer)
+        return await _explain(kubernetes, attempt, workload.template)
+    patched = parse_workload(answer)
     return Applied(patched.template, patched.generation, patched.uid)
 
 
@@ -102,16 +112,16 @@ async def void(kubernetes: Kubernetes, attempt: Attempt) -> Applied | None:
     """
     after = f"{attempt.fence.after}-void"
     try:
-        deployment = Deployment(await kubernetes.get(_path(attempt.key)))
+        workload = parse_workload(await kubernetes.get(_path(attempt.key)))
     except NotFound:
         return None
-    if deployment.uid != attempt.deployment_uid:
+    if workload.uid != attempt.workload_uid:
         return None  # made anew: the test of the uid can't hold any more
-    if deployment.fence == attempt.fence.after:
-        return Applied(deployment.template, deployment.generation, deployment.uid)
-    if deployment.fence != attempt.fence.before:
+    if workload.fence == attempt.fence.after:
+        return Applied(workload.template, workload.generation, workload.uid)
+    if workload.fence != attempt.fence.before:
         return None  # already voided, or fenced by somebody newer: our test can't hold any more
-    operations = move_fence(deployment, Fence(attempt.fence.before, after))
+    operations = move_fence(workload, Fence(attempt.fence.before, after))
     try:
         await kubernetes.json_patch(_path(attempt.key), operations)
     except Invalid as error:
@@ -123,51 +133,57 @@ async def void(kubernetes: Kubernetes, attempt: Attempt) -> Applied | None:
     return None
 
 
-async def _read(kubernetes: Kubernetes, key: WorkloadKey) -> History | None:
-    """The workload with its revisions as they are now; None when it is gone."""
+async def read_history(kubernetes: Kubernetes, key: WorkloadKey) -> History | None:
+    """The workload with its revisions as they are now, without counting pods; None when it is gone."""
+    async with together() as group:
+        workload = group.create_task(_read_workload(kubernetes, key))
+        revisions = group.create_task(kubernetes.list(paths.revisions(key.kind, key.namespace)))
+    found = workload.result()
+    return None if found is None else parse_history(found, revisions.result().items)
+
+
+async def _read_workload(kubernetes: Kubernetes, key: WorkloadKey) -> Object | None:
     try:
-        deployment = await kubernetes.get(_path(key))
+        return await kubernetes.get(_path(key))
     except NotFound:
         return None
-    listed = await kubernetes.list(paths.replicasets(key.namespace))
-    return parse_history(deployment, listed.items)
 
 
 def _plan(attempt: Attempt, history: History | None) -> Applied | Refused | Patch:
     """The patch to send for the world as it was read, or the answer when nothing is to be sent."""
     if history is None:
         return Refused("WorkloadNotFound", f"There is no {attempt.key} any more.")
-    deployment = history.deployment
-    if deployment.uid != attempt.deployment_uid:
+    workload = history.workload
+    if workload.uid != attempt.workload_uid:
         # It may have adopted the ReplicaSets, but nobody has judged it.
         return Refused("WorkloadRecreated", f"The {attempt.key} was deleted and made anew before the undo.")
     target = history.by_uid(attempt.target_uid)
     if target is None:
         return Refused("TargetGone", f"The revision to go back to is gone from the history of {attempt.key}.")
-    if undone(deployment, target.template, attempt.fence.after):
-        return Applied(deployment.template, deployment.generation, deployment.uid)
+    if undone(workload, target.template, attempt.fence.after):
+        return Applied(workload.template, workload.generation, workload.uid)
     current = history.current
-    if current is None or current.uid != attempt.bad_uid or deployment.fence != attempt.fence.before:
+    if current is None or current.uid != attempt.bad_uid or workload.fence != attempt.fence.before:
         bad = history.by_uid(attempt.bad_uid)
-        judged = deployment.template if bad is None else bad.template
-        return Refused(*explain_refusal(deployment, judged, attempt.fence))
+        judged = workload.template if bad is None else bad.template
+        return Refused(*explain_refusal(workload, judged, attempt.fence))
     try:
-        overruled = _overruled(attempt, deployment)
-        operations = plan_undo(deployment, target, attempt.fence, freeze_overruled=overruled)
+        overruled = _overruled(attempt, workload)
+        operations = plan_undo(workload, target, attempt.fence, freeze_overruled=overruled)
     except NothingToUndo as error:
         return Refused("NothingToUndo", str(error))
-    return deployment, operations
+    return workload, operations
 
 
-def _overruled(attempt: Attempt, deployment: Deployment) -> bool:
+def _overruled(attempt: Attempt, workload: Workload) -> bool:
     """Whether the freeze that the workload carries is one that the person who decided had seen."""
-    reason = deployment.annotations.get(FREEZE)
+    reason = workload.annotations.get(FREEZE)
     return reason is not None and Freeze(str(attempt.key), reason).digest in attempt.freezes_overruled
 
 
 async def _recognise_or_retry(kubernetes: Kubernetes, attempt: Attempt, error: OutcomeUnknown) -> Result:
-    """After a lost answer: what the Deployment itself says."""
-    world = _plan(attempt, await _read(kubernetes, attempt.key))
+    """After a lost answer: what the workload itself says."""
+    world = _plan(attempt, await read_history(kubernetes, attempt.key))
     match world:
         case Applied() | Refused():
             return world
@@ -179,12 +195,12 @@ async def _recognise_or_retry(kubernetes: Kubernetes, attempt: Attempt, error: O
 
 async def _explain(kubernetes: Kubernetes, attempt: Attempt, judged: Template) -> Result:
     """After a failed test: applied by an earlier try of ours, or refused, and why."""
-    world = _plan(attempt, await _read(kubernetes, attempt.key))
+    world = _plan(attempt, await read_history(kubernetes, attempt.key))
     if isinstance(world, Applied | Refused):
         return world
-    deployment, _ = world
-    return Refused(*explain_refusal(deployment, judged, attempt.fence))
+    workload, _ = world
+    return Refused(*explain_refusal(workload, judged, attempt.fence))
 
 
 def _path(key: WorkloadKey) -> str:
-    return paths.deployment(key.namespace, key.name)
+    return paths.workload(key.kind, key.namespace, key.name)

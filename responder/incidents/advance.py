@@ -26,7 +26,7 @@ from responder.rules.decide import Course, Judgement
 from responder.rules.model import Action, Channel, Mode, RuleFile, strongest
 from responder.verdicts import Result, Verdict
 from responder.workloads.ledger import parse_revision
-from responder.workloads.views import Deployment
+from responder.workloads.workload import Workload
 
 _PHASE = {
     Course.ROLL_BACK: Phase.ROLLING_BACK,
@@ -111,26 +111,26 @@ def intended(
     incident: Incident,
     status: Status,
     judgement: Judgement,
-    deployment: Deployment,
+    workload: Workload,
     file: RuleFile,
     now: datetime,
 ) -> Status:
     """The status with the intent to undo: written before the patch is sent."""
     if judgement.bad is None or judgement.target is None:
         raise ValueError("a rollback needs a revision to leave and one to go back to")
-    progressing = deployment.condition("Progressing")
+    progressing = workload.condition("Progressing")
     attempt = 1 if incident.status.rollback is None else incident.status.rollback.attempt + 1
     rollback = Rollback(
         attempt=attempt,
         state=RollbackState.INTENDED,
-        deployment_uid=deployment.uid,
+        deployment_uid=workload.uid,
         bad=parse_revision(judgement.bad),
         target=parse_revision(judgement.target),
         automatic=judgement.by == "responder",
         by=judgement.by,
         intended_at=now,
         deadline_at=now + file.rollback.within,
-        previous_fence=deployment.fence,
+        previous_fence=workload.fence,
         freezes_overruled=_freezes(judgement),
         stale_progressing_at=None if progressing is None else progressing.get("lastUpdateTime"),
     )

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 
+from responder.actions.rollback import read_history
 from responder.actions.undo import Fence
-from responder.clients.kubernetes import Forbidden, Kubernetes, NotFound, Object, paths
+from responder.clients.kubernetes import Forbidden, Kubernetes, Object, paths
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
 from responder.incidents.model import Incident
@@ -27,12 +28,11 @@ from responder.rules.facts import Answer, Facts, Freeze, Preflight, Question
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule, RuleFile
 from responder.tasks import together
-from responder.workloads.history import History, parse_history
+from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import Ledger
 from responder.workloads.target import Target, select_target
-from responder.workloads.templates import HASH_LABEL
-from responder.workloads.views import FREEZE, Pod, ReplicaSet
+from responder.workloads.views import FREEZE, Pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Gatherer:
             dependencies = group.create_task(questions.measure_dependencies(began))
             preflight = group.create_task(self._look_ahead(incident, cluster.history, target))
             pending = group.create_task(questions.list_pending())
-            nodes = group.create_task(self._read_nodes(incident.key.namespace, bad))
+            nodes = group.create_task(self._read_nodes(cluster.history))
         return Facts(
             now=now,
             incident=incident.metadata.uid,
@@ -152,11 +152,7 @@ class Gatherer:
 
     async def read_history(self, key: WorkloadKey) -> History | None:
         """The workload with its revisions as they are now; None when it is gone."""
-        async with together() as group:
-            deployment = group.create_task(self._read_deployment(key))
-            replicasets = group.create_task(self._kubernetes.list(paths.replicasets(key.namespace)))
-        found = deployment.result()
-        return None if found is None else parse_history(found, replicasets.result().items)
+        return await read_history(self._kubernetes, key)
 
     async def measure_rules(self, file: RuleFile, rules: tuple[Rule, ...]) -> dict[Comparison, Measurement]:
         """What the rules' conditions compare, measured now."""
@@ -184,16 +180,8 @@ class Gatherer:
             freezes = group.create_task(self.read_shared_freezes(key.namespace))
             answer = group.create_task(self._read_answer(incident))
         found = history.result()
-        marks = () if found is None else _freeze(found.deployment.raw, str(key))
+        marks = () if found is None else _freeze(found.workload.raw, str(key))
         return Cluster(found, record.result().spec, (*marks, *freezes.result().marks), answer.result())
-
-    async def _read_deployment(self, key: WorkloadKey) -> Object | None:
-        if key.kind != "Deployment":
-            return None
-        try:
-            return await self._kubernetes.get(paths.deployment(key.namespace, key.name))
-        except NotFound:
-            return None
 
     async def _look_ahead(
         self, incident: Incident, history: History | None, target: Target | None
@@ -202,23 +190,25 @@ class Gatherer:
             return None
         rollback = incident.status.rollback
         attempt = 1 if rollback is None else rollback.attempt + 1
-        fence = Fence(history.deployment.fence, incident.fence(attempt))
+        fence = Fence(history.workload.fence, incident.fence(attempt))
         return await look_ahead(
-            self._kubernetes, history, target.replicaset, fence, secrets=self._look_at_secrets
+            self._kubernetes, history, target.revision, fence, secrets=self._look_at_secrets
         )
 
-    async def _read_nodes(self, namespace: str, bad: ReplicaSet | None) -> dict[str, str] | None:
-        """The node of each pod of the revision; None where nobody may or can look."""
-        if bad is None or not bad.hash:
+    async def _read_nodes(self, history: History | None) -> dict[str, str] | None:
+        """The node of each pod of the current revision; None where nobody may or can look."""
+        bad = None if history is None else history.current
+        if history is None or bad is None or not bad.hash:
             return None
+        selector = f"{history.workload.hash_label}={bad.hash}"
         try:
             listed = await self._kubernetes.list(
-                paths.pods(namespace), label_selector=f"{HASH_LABEL}={bad.hash}"
+                paths.pods(history.workload.namespace), label_selector=selector
             )
         except Forbidden:
             return None
-        pods = (Pod(item) for item in listed.items)
-        return {pod.name: pod.node for pod in pods if pod.controller_uid == bad.uid and pod.node}
+        pods = (pod for pod in map(Pod, listed.items) if history.revision_of(pod) == bad)
+        return {pod.name: pod.node for pod in pods if pod.node}
 
     async def _read_answer(self, incident: Incident) -> Answer | None:
         ask = incident.status.ask
@@ -242,7 +232,7 @@ class Gatherer:
 
 def _beside_until(ledger: Ledger, target: Target | None, now: datetime) -> datetime | None:
     """Until when the target's pods served beside the new ones; None where nobody saw them serve."""
-    serving = None if target is None else ledger.latest_serving(target.replicaset.uid)
+    serving = None if target is None else ledger.latest_serving(target.revision.uid)
     return None if serving is None else serving.ended_at or now
 
 

@@ -13,8 +13,10 @@ from responder.rules.facts import Preflight
 from responder.tasks import together
 from responder.workloads.history import History
 from responder.workloads.references import ACCOUNT, CLAIM, CONFIG_MAP, SECRET, Reference, find_references
+from responder.workloads.revision import Revision
 from responder.workloads.templates import same_template
-from responder.workloads.views import FREEZE, Deployment, ReplicaSet
+from responder.workloads.views import FREEZE
+from responder.workloads.workload import Workload, parse_workload
 
 # A template that names more has them looked at up to here; what was not is told.
 _MOST_REFERENCES = 50
@@ -38,7 +40,7 @@ class _DryRun:
 
 
 async def look_ahead(
-    kubernetes: Kubernetes, history: History, target: ReplicaSet, fence: Fence, *, secrets: bool
+    kubernetes: Kubernetes, history: History, target: Revision, fence: Fence, *, secrets: bool
 ) -> Preflight:
     """What stands in the way of going back to the target. Secrets are read only where `secrets` says so.
 
@@ -46,9 +48,9 @@ async def look_ahead(
     """
     references = find_references(target.template)
     looked = [each for each in references[:_MOST_REFERENCES] if secrets or each.kind != SECRET]
-    namespace = history.deployment.namespace
+    namespace = history.workload.namespace
     async with together() as group:
-        trying = group.create_task(_try(kubernetes, history.deployment, target, fence))
+        trying = group.create_task(_try(kubernetes, history.workload, target, fence))
         reading = {each: group.create_task(_missing(kubernetes, namespace, each)) for each in looked}
     answers = {each: task.result() for each, task in reading.items()}
     tried = trying.result()
@@ -79,17 +81,17 @@ def _keys(obj: Object) -> set[str]:
     return {*(obj.get("data") or {}), *(obj.get("binaryData") or {})}
 
 
-async def _try(kubernetes: Kubernetes, deployment: Deployment, target: ReplicaSet, fence: Fence) -> _DryRun:
+async def _try(kubernetes: Kubernetes, workload: Workload, target: Revision, fence: Fence) -> _DryRun:
     """The very patch as a dry run, apart from a freeze, which guards of its own look at."""
-    if deployment.paused or deployment.terminating:
+    if workload.paused or workload.terminating:
         return _DryRun(tried=False)
-    frozen = FREEZE in deployment.annotations
+    frozen = FREEZE in workload.annotations
     try:
-        operations = plan_undo(deployment, target, fence, freeze_overruled=frozen)
+        operations = plan_undo(workload, target, fence, freeze_overruled=frozen)
     except NothingToUndo:
         return _DryRun(tried=False)
     try:
-        path = paths.deployment(deployment.namespace, deployment.name)
+        path = paths.workload(workload.kind, workload.namespace, workload.name)
         answer = await kubernetes.json_patch(path, operations, dry_run=True)
     except NotFound as error:
         return _DryRun(untold=str(error))
@@ -102,4 +104,4 @@ async def _try(kubernetes: Kubernetes, deployment: Deployment, target: ReplicaSe
     except ApiError as error:
         # Among them a webhook that is down (500), or that does not say what it does to dry runs (400).
         return _DryRun(untold=str(error))
-    return _DryRun(changed=not same_template(Deployment(answer).template, target.template))
+    return _DryRun(changed=not same_template(parse_workload(answer).template, target.template))

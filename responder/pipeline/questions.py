@@ -16,9 +16,9 @@ from responder.rules.measurement import Measurement
 from responder.rules.model import Dependency, Metric, Rule, RuleFile
 from responder.rules.promql import render, split_by, workload_labels
 from responder.tasks import together
+from responder.workloads.revision import Revision
 from responder.workloads.target import Target
 from responder.workloads.templates import HASH_LABEL
-from responder.workloads.views import ReplicaSet
 
 # What our scrape configuration gives every series of a pod, so that metrics split by revision and pod.
 HASH_METRIC_LABEL = HASH_LABEL.replace("-", "_")
@@ -39,7 +39,7 @@ class Questions:
         prometheus: Prometheus,
         file: RuleFile,
         now: datetime,
-        bad: ReplicaSet | None,
+        bad: Revision | None,
         target: Target | None,
     ) -> None:
         self._prometheus = prometheus
@@ -63,7 +63,7 @@ class Questions:
         """Each comparison's metric of the target, just before the bad revision began to serve."""
         if began is None or self._target is None:
             return {}
-        target = self._target.replicaset
+        target = self._target.revision
         async with together() as group:
             tasks = {leaf: group.create_task(self._measure_target(leaf, target, began)) for leaf in leaves}
         return {leaf: task.result() for leaf, task in tasks.items()}
@@ -141,7 +141,7 @@ class Questions:
         assert self._bad is not None
         assert self._target is not None
         new = self._file.selector | {HASH_METRIC_LABEL: self._bad.hash}
-        old = self._file.selector | {HASH_METRIC_LABEL: self._target.replicaset.hash}
+        old = self._file.selector | {HASH_METRIC_LABEL: self._target.revision.hash}
         beside = timedelta() if beside_until is None else beside_until - began
         async with together() as group:
             now = group.create_task(self._measure_enough(leaf, new))
@@ -199,7 +199,7 @@ class Questions:
         wider = await self._measure(leaf, selector, self._now, metric.range * 2)
         return wider if wider.rests_on(metric.min_samples) else first
 
-    async def _measure_target(self, leaf: Comparison, target: ReplicaSet, began: datetime) -> Measurement:
+    async def _measure_target(self, leaf: Comparison, target: Revision, began: datetime) -> Measurement:
         """On the target's own pods, or on the whole workload where the metric does not split by revision."""
         metric = self._file.metrics[leaf.metric]
         own = self._file.selector | {HASH_METRIC_LABEL: target.hash}

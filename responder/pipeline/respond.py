@@ -126,8 +126,8 @@ class Responder:
             self._metrics.decisions.labels(judgement.course.value, judgement.reason).inc()
             log.info("judged", course=judgement.course.value, reason=judgement.reason, why=judgement.message)
         if judgement.course is Course.ROLL_BACK and facts.history is not None:
-            deployment = facts.history.deployment
-            status = advance.intended(incident, status, judgement, deployment, file, facts.now)
+            workload = facts.history.workload
+            status = advance.intended(incident, status, judgement, workload, file, facts.now)
             recorded, freezes = await self._intend(incident, status)
             return await self._undo(recorded, Seen(facts.history, freezes))
         if judgement.course is Course.LEAVE:
@@ -159,7 +159,7 @@ class Responder:
         file, rollback = self._file(incident), _rollback(incident)
         attempt = Attempt(
             key=incident.key,
-            deployment_uid=rollback.deployment_uid,
+            workload_uid=rollback.deployment_uid,
             bad_uid=rollback.bad.uid,
             target_uid=rollback.target.uid,
             fence=Fence(rollback.previous_fence, incident.fence(rollback.attempt)),
@@ -234,16 +234,16 @@ class Responder:
         file, rollback = self._file(incident), _rollback(incident)
         history = await self._gatherer.read_history(incident.key)
         target = None if history is None else history.by_uid(rollback.target.uid)
-        deployment = None if history is None else history.deployment
-        if target is None or deployment is None:
+        workload = None if history is None else history.workload
+        if target is None or workload is None:
             message = f"{incident.key} or the revision it was rolled back to is gone."
             return await self._end(incident, Outcome.SUPERSEDED, failed("Traffic", "Superseded", message), ())
         claim = Claim(
             key=incident.key,
-            deployment_uid=rollback.deployment_uid,
+            workload_uid=rollback.deployment_uid,
             target_uid=rollback.target.uid,
             template=without_hash(target.template),
-            generation=rollback.generation or deployment.generation,
+            generation=rollback.generation or workload.generation,
             services=file.services,
             stale_progressing_at=rollback.stale_progressing_at,
         )

@@ -38,7 +38,7 @@ OnChange = Callable[[WorkloadRecord, bool], None]
 
 
 class RevisionWatch:
-    """Keeps the ledgers of the given rule files' Deployments."""
+    """Keeps the ledgers of the given rule files' workloads; watches no kind that none of them names."""
 
     def __init__(
         self,
@@ -53,70 +53,79 @@ class RevisionWatch:
         self._store = store
         self._every = every
         self._clock = clock
-        files = [file for file in files if file.workload.kind == "Deployment"]
         self._ledgers = [_Ledger(file, store, gatherer, clock, on_change) for file in files]
-        namespaces = sorted({file.workload.namespace for file in files})
-        self._namespaces = [_Namespace(kubernetes, name, self._ledgers_in(name)) for name in namespaces]
+        places = sorted({(ledger.key.namespace, ledger.key.kind) for ledger in self._ledgers})
+        self._scenes = [_Scene(kubernetes, *place, self._ledgers_of(*place)) for place in places]
 
     @property
     def listed(self) -> bool:
-        """True once every namespace was seen whole."""
-        return all(namespace.listed for namespace in self._namespaces)
+        """True once everything was seen whole."""
+        return all(scene.listed for scene in self._scenes)
 
     async def run(self) -> None:
         """Watch until cancelled."""
         async with together() as group:
-            for namespace in self._namespaces:
-                group.create_task(namespace.watch("deployments"))
-                group.create_task(namespace.watch("replicasets"))
+            for scene in self._scenes:
+                for what in scene.watched:
+                    group.create_task(scene.watch(what))
             for ledger in self._ledgers:
                 group.create_task(ledger.run(self._every))
 
-    def _ledgers_in(self, namespace: str) -> list[_Ledger]:
-        return [ledger for ledger in self._ledgers if ledger.key.namespace == namespace]
+    def _ledgers_of(self, namespace: str, kind: str) -> list[_Ledger]:
+        keys = (namespace, kind)
+        return [ledger for ledger in self._ledgers if (ledger.key.namespace, ledger.key.kind) == keys]
 
 
-class _Namespace:
-    """The Deployments and ReplicaSets of one namespace as last seen."""
+class _Scene:
+    """The workloads of one kind in one namespace as last seen, with their revisions.
 
-    def __init__(self, kubernetes: Kubernetes, name: str, ledgers: list[_Ledger]) -> None:
+    Of those whose revisions don't count their pods, the pods as well.
+    """
+
+    def __init__(self, kubernetes: Kubernetes, namespace: str, kind: str, ledgers: list[_Ledger]) -> None:
         self._kubernetes = kubernetes
-        self._name = name
+        self._namespace = namespace
         self._ledgers = ledgers
+        self.watched = {
+            "workloads": paths.workloads(kind, namespace),
+            "revisions": paths.revisions(kind, namespace),
+        }
+        if kind != "Deployment":
+            self.watched["pods"] = paths.pods(namespace)
         self._objects: dict[str, dict[str, Object]] = {}
 
     @property
     def listed(self) -> bool:
-        return len(self._objects) == 2
+        return len(self._objects) == len(self.watched)
 
-    async def watch(self, kind: str) -> None:
-        path = {"deployments": paths.deployments, "replicasets": paths.replicasets}[kind](self._name)
-        async for seen in self._kubernetes.list_watch(path):
+    async def watch(self, what: str) -> None:
+        async for seen in self._kubernetes.list_watch(self.watched[what]):
             match seen:
                 case Listed():
-                    self._objects[kind] = {_uid(item): item for item in seen.items}
+                    self._objects[what] = {_uid(item): item for item in seen.items}
                     # Between the last event and this list anything can have begun unseen.
                     self._look(continuous=False)
                 case Changed():
-                    known = self._objects[kind]
+                    known = self._objects[what]
                     if seen.type == "DELETED":
                         known.pop(_uid(seen.object), None)
                     else:
                         known[_uid(seen.object)] = seen.object
                     self._look(continuous=True)
                 case Gap():
-                    log.info("watch_gap", namespace=self._name, kind=kind, why=seen.reason)
+                    log.info("watch_gap", namespace=self._namespace, what=what, why=seen.reason)
                 case _:
                     assert_never(seen)
 
     def _look(self, *, continuous: bool) -> None:
         if not self.listed:
             return
-        deployments = {item["metadata"]["name"]: item for item in self._objects["deployments"].values()}
+        workloads = {item["metadata"]["name"]: item for item in self._objects["workloads"].values()}
+        pods = self._objects.get("pods", {})
         for ledger in self._ledgers:
-            found = deployments.get(ledger.key.name)
+            found = workloads.get(ledger.key.name)
             if found is not None:
-                history = parse_history(found, self._objects["replicasets"].values())
+                history = parse_history(found, self._objects["revisions"].values(), pods.values())
                 ledger.look(history, continuous=continuous)
 
 

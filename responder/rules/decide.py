@@ -16,7 +16,7 @@ from responder.rules.guards.checklist import GUARDS, overridable
 from responder.rules.guards.storm import WAITING
 from responder.rules.model import Action, Mode, OnExpiry, Rule, strongest
 from responder.verdicts import Result, Verdict
-from responder.workloads.views import ReplicaSet
+from responder.workloads.revision import Revision
 
 
 class Course(StrEnum):
@@ -41,8 +41,8 @@ class Judgement:
     message: str
     rule: Rule
     verdicts: tuple[Verdict, ...]
-    bad: ReplicaSet | None
-    target: ReplicaSet | None
+    bad: Revision | None
+    target: Revision | None
     onset_at: datetime | None
     digest: str
     page: bool
@@ -216,7 +216,7 @@ def _judge(
     by: str = "responder",
     spends_answer: bool = False,
 ) -> Judgement:
-    target = None if facts.target is None else facts.target.replicaset
+    target = None if facts.target is None else facts.target.revision
     return Judgement(
         course=course,
         reason=reason,
@@ -240,7 +240,7 @@ def _digest(facts: Facts, verdicts: tuple[Verdict, ...], answers_spent: int) -> 
         str(answers_spent),
         facts.rule.action.value,
         facts.bad.uid if facts.bad else "",
-        facts.target.replicaset.uid if facts.target else "",
+        facts.target.revision.uid if facts.target else "",
         *sorted(_shown(verdict) for verdict in _doubts(verdicts)),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]

@@ -14,8 +14,8 @@ from responder.rules.model import Rule, RuleFile, strongest
 from responder.rules.storm import StormBrake, Wish
 from responder.workloads.history import History
 from responder.workloads.ledger import Ledger
+from responder.workloads.revision import Revision
 from responder.workloads.target import Target
-from responder.workloads.views import ReplicaSet
 
 # A metric's values at short range, by instant; all metrics of one judgement share the instants.
 Series = Mapping[datetime, float]
@@ -140,7 +140,7 @@ class Facts:
     firing: tuple[Rule, ...]
     history: History | None
     ledger: Ledger
-    bad: ReplicaSet | None
+    bad: Revision | None
     target: Target | None
     measurements: Mapping[Comparison, Measurement]
     before: Mapping[Comparison, Measurement]

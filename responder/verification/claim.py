@@ -10,15 +10,16 @@ from responder.workloads.templates import Template
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One ReplicaSet serves all traffic of one Deployment.
+    """One revision serves all traffic of one workload.
 
     `template` and `generation` come from the answer to the patch, not from a look before it. `services` are
-    those the rule file names. `stale_progressing_at` is the Progressing condition's lastUpdateTime before the
-    patch, by which a deadline that the bad rollout missed is told from one that the undo missed.
+    those the rule file names. `stale_progressing_at` is the lastUpdateTime of a Deployment's Progressing
+    condition before the patch, by which a deadline that the bad rollout missed is told from one that the undo
+    missed.
     """
 
     key: WorkloadKey
-    deployment_uid: str
+    workload_uid: str
     target_uid: str
     template: Template
     generation: int

@@ -22,6 +22,7 @@ from responder.verification.signature import Kind, Signature, sign
 from responder.verification.snapshot import Snapshot, gather_snapshot
 from responder.verification.traffic import INCONCLUSIVE, SUPERSEDED, assess_traffic
 from responder.verification.window import Window
+from responder.workloads.key import WorkloadKey
 
 Report = Callable[[tuple[Verdict, ...]], None]
 
@@ -58,7 +59,7 @@ async def prove_traffic(
     """Wait until the claim has held for the window `hold` (None: derived from the readiness probes).
 
     Passed/TrafficProven; Failed/TrafficNotProven at the deadline; Failed/Superseded at once when somebody
-    else changed or deleted the Deployment; Unknown/TrafficUnknown when at the deadline nobody can tell.
+    else changed or deleted the workload; Unknown/TrafficUnknown when at the deadline nobody can tell.
     `report` gets the verdicts of each look that differ from those of the look before.
     """
     prover = _Prover(kubernetes, clock, claim, hold, report)
@@ -157,7 +158,7 @@ class _Prover:
 
     def _judge(self, snapshot: Snapshot) -> timedelta:
         """Judge and report a look; the length of the hold window that follows from it."""
-        min_ready_seconds = int(snapshot.deployment.spec.get("minReadySeconds") or 0)
+        min_ready_seconds = int(snapshot.workload.spec.get("minReadySeconds") or 0)
         hold = hold_window(self._claim.template, min_ready_seconds, self._hold)
         verdicts = (*assess_traffic(snapshot, self._claim), note_probes(hold))
         if self._report is not None and verdicts != self._verdicts:
@@ -188,8 +189,8 @@ class _Prover:
 
     async def _watch(self, kind: Kind) -> None:
         """Wake the proof, and end its window, when something of this kind changes that bears on it."""
-        path = _COLLECTIONS[kind](self._claim.key.namespace)
-        name = f"metadata.name={self._claim.key.name}" if kind == "Deployment" else ""
+        path = _COLLECTIONS[kind](self._claim.key)
+        name = f"metadata.name={self._claim.key.name}" if kind == "Workload" else ""
         observations = self._kubernetes.list_watch(path, field_selector=name)
         async with aclosing(cast("_Closable", observations)):
             async for observation in observations:
@@ -209,7 +210,7 @@ class _Prover:
         if known is None or known.changed_by(kind, change.object, deleted=change.type == "DELETED"):
             name = (change.object.get("metadata") or {}).get("name", "")
             self._disturb(f"{kind} {name} changed.")
-        elif kind == "Deployment":
+        elif kind == "Workload":
             # Its template or an observed generation may have changed, which no window depends on.
             self._wake.set()
 
@@ -224,12 +225,12 @@ def _describe_open(verdicts: tuple[Verdict, ...]) -> str:
     return " ".join([verdict.message for verdict in verdicts if not verdict.passed][:_SHOWN_MESSAGES])
 
 
-_COLLECTIONS: dict[Kind, Callable[[str | None], str]] = {
-    "Deployment": paths.deployments,
-    "ReplicaSet": paths.replicasets,
-    "Pod": paths.pods,
-    "Service": paths.services,
-    "EndpointSlice": paths.endpointslices,
+_COLLECTIONS: dict[Kind, Callable[[WorkloadKey], str]] = {
+    "Workload": lambda key: paths.workloads(key.kind, key.namespace),
+    "Revision": lambda key: paths.revisions(key.kind, key.namespace),
+    "Pod": lambda key: paths.pods(key.namespace),
+    "Service": lambda key: paths.services(key.namespace),
+    "EndpointSlice": lambda key: paths.endpointslices(key.namespace),
 }
 
 

@@ -39,16 +39,15 @@ def relevant_services(snapshot: Snapshot, claim: Claim) -> tuple[Service, ...]:
 
 
 def workload_label_sets(snapshot: Snapshot, claim: Claim) -> tuple[dict[str, str], ...]:
-    """The labels of the restored template and of every pod the Deployment's ReplicaSets control."""
-    owned = frozenset(rs.uid for rs in snapshot.history.replicasets)
+    """The labels of the restored template and of every pod of the workload."""
     of_template = dict((claim.template.get("metadata") or {}).get("labels") or {})
-    distinct = {tuple(sorted(pod.labels.items())) for pod in snapshot.live_pods(owned)}
+    distinct = {tuple(sorted(pod.labels.items())) for pod in snapshot.owned_pods}
     return (of_template, *(dict(labels) for labels in sorted(distinct)))
 
 
 def ready_target_pods(snapshot: Snapshot, claim: Claim) -> tuple[Pod, ...]:
-    """The target's pods that may serve, by owner UID."""
-    pods = snapshot.live_pods(frozenset({claim.target_uid}))
+    """The target's pods that may serve."""
+    pods = snapshot.pods_of(claim.target_uid)
     return tuple(pod for pod in pods if pod.running and pod.ready and not pod.terminating)
 
 
@@ -57,14 +56,12 @@ def check_foreign_pods(services: Iterable[Service], snapshot: Snapshot, claim: C
 
     The pods are asked as well as the slices, because slices can lag behind them for minutes.
     """
+    own = {pod.uid for pod in snapshot.pods_of(claim.target_uid)}
     foreign = {
         pod.name: service.name
         for service in services
         for pod in snapshot.pods
-        if pod.ready
-        and not pod.terminal
-        and pod.controller_uid != claim.target_uid
-        and service.selects(pod.labels)
+        if pod.ready and not pod.terminal and pod.uid not in own and service.selects(pod.labels)
     }
     if foreign:
         text = join_some(f"{pod} (by Service {service})" for pod, service in sorted(foreign.items()))
@@ -117,7 +114,7 @@ def check_endpoints(
         return passed(
             check, "FamilyUnused", f"{where} has no endpoint, and the Service does not use {family}."
         )
-    return _compare(check, where, endpoints, expected, snapshot.deployment.replicas)
+    return _compare(check, where, endpoints, expected, snapshot.workload.replicas)
 
 
 def _compare(check: str, where: str, endpoints: list[Endpoint], expected: set[str], wanted: int) -> Verdict:

@@ -12,10 +12,14 @@ from typing import Literal, assert_never
 from responder.verification.claim import Claim
 from responder.verification.services import relevant_services, workload_label_sets
 from responder.verification.snapshot import Snapshot
-from responder.workloads.views import Deployment, EndpointSlice, Object, Pod, ReplicaSet, Service
+from responder.workloads.revision import ControllerRevision, ReplicaSet
+from responder.workloads.views import EndpointSlice, Object, Pod, Service
+from responder.workloads.workload import HASH_LABELS, Workload, parse_workload
 
-Kind = Literal["Deployment", "ReplicaSet", "Pod", "Service", "EndpointSlice"]
+Kind = Literal["Workload", "Revision", "Pod", "Service", "EndpointSlice"]
 Mark = tuple[object, ...]
+
+_UNHEEDED = frozenset({"observedGeneration", "collisionCount"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Scope:
     """Which objects of the namespace bear on the claim."""
 
     claim: Claim
-    replicaset_uids: frozenset[str]
+    owner_uids: frozenset[str]
     selecting: tuple[Service, ...]
     label_sets: tuple[Mapping[str, str], ...]
 
@@ -46,13 +50,13 @@ def sign(snapshot: Snapshot, claim: Claim) -> Signature:
     """The signature of everything in the snapshot that bears on the claim."""
     scope = Scope(
         claim=claim,
-        replicaset_uids=frozenset(rs.uid for rs in snapshot.history.replicasets),
+        owner_uids=frozenset({claim.workload_uid, *(each.uid for each in snapshot.history.revisions)}),
         selecting=relevant_services(snapshot, claim),
         label_sets=workload_label_sets(snapshot, claim),
     )
     objects: list[tuple[Kind, Object]] = [
-        ("Deployment", snapshot.deployment.raw),
-        *(("ReplicaSet", rs.raw) for rs in snapshot.replicasets),
+        ("Workload", snapshot.workload.raw),
+        *(("Revision", each.raw) for each in snapshot.history.revisions),
         *(("Pod", pod.raw) for pod in snapshot.pods),
         *(("Service", service.raw) for service in snapshot.services),
         *(("EndpointSlice", each.raw) for each in snapshot.slices),
@@ -68,10 +72,12 @@ def sign(snapshot: Snapshot, claim: Claim) -> Signature:
 def _mark(kind: Kind, content: Object, scope: Scope) -> Mark | None:
     """What must not change of one object; None when the object is out of scope."""
     match kind:
-        case "Deployment":
-            return _mark_deployment(Deployment(content), scope)
-        case "ReplicaSet":
+        case "Workload":
+            return _mark_workload(parse_workload(content), scope)
+        case "Revision" if scope.claim.key.kind == "Deployment":
             return _mark_replicaset(ReplicaSet(content), scope)
+        case "Revision":
+            return _mark_controller_revision(ControllerRevision(content), scope)
         case "Pod":
             return _mark_pod(Pod(content), scope)
         case "Service":
@@ -82,28 +88,34 @@ def _mark(kind: Kind, content: Object, scope: Scope) -> Mark | None:
             assert_never(kind)
 
 
-def _mark_deployment(deployment: Deployment, scope: Scope) -> Mark | None:
-    if deployment.uid != scope.claim.deployment_uid:
+def _mark_workload(workload: Workload, scope: Scope) -> Mark | None:
+    if workload.uid != scope.claim.workload_uid:
         return None
     # Not the generation, nor its observation: any annotator raises them without touching a pod.
-    fields = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
-    counts = tuple(deployment.count(field) for field in fields)
-    return (deployment.replicas, deployment.paused, deployment.terminating, *counts)
+    said = {name: value for name, value in workload.status.items() if value and name not in _UNHEEDED}
+    counts = frozenset((name, value) for name, value in said.items() if isinstance(value, int | str))
+    return (workload.replicas, workload.paused, workload.rolls_on_delete, workload.terminating, counts)
 
 
 def _mark_replicaset(rs: ReplicaSet, scope: Scope) -> Mark | None:
-    if rs.controller_uid != scope.claim.deployment_uid:
+    if rs.controller_uid != scope.claim.workload_uid:
         return None
     fields = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
     return (rs.replicas, rs.terminating, *(rs.count(field) for field in fields))
 
 
+def _mark_controller_revision(revision: ControllerRevision, scope: Scope) -> Mark | None:
+    if revision.controller_uid != scope.claim.workload_uid:
+        return None
+    return (revision.number, revision.terminating)
+
+
 def _mark_pod(pod: Pod, scope: Scope) -> Mark | None:
-    owned = pod.controller_uid in scope.replicaset_uids
+    owned = pod.controller_uid in scope.owner_uids
     if not owned and not any(service.selects(pod.labels) for service in scope.selecting):
         return None
-    phase = pod.status.get("phase")
-    return (pod.controller_uid, pod.hash, phase, pod.ready, pod.ready_since, pod.restarts, pod.terminating)
+    phase, named = pod.status.get("phase"), pod.labels.get(HASH_LABELS[scope.claim.key.kind])
+    return (pod.controller_uid, named, phase, pod.ready, pod.ready_since, pod.restarts, pod.terminating)
 
 
 def _mark_service(service: Service, scope: Scope) -> Mark | None:

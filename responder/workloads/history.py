@@ -1,48 +1,79 @@
-"""A Deployment with its ReplicaSets: which is current, which are old. Pure."""
+"""A workload with its revisions: which is current, which are old, which pods are whose. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from responder.workloads.templates import Template, same_template
-from responder.workloads.views import Deployment, Object, ReplicaSet
+from responder.workloads.revision import ControllerRevision, ReplicaSet, Revision
+from responder.workloads.templates import same_template
+from responder.workloads.views import Object, Pod
+from responder.workloads.workload import Workload, parse_workload
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A Deployment and the ReplicaSets it owns, oldest first.
+    """A workload and the revisions it owns, in the order in which its controller looks for a template."""
 
-    `current` is the one that the controller uses for the template: the oldest that equals it.
-    Source: Kubernetes pkg/controller/deployment/util FindNewReplicaSet.
-    """
-
-    deployment: Deployment
-    replicasets: tuple[ReplicaSet, ...]
-    current: ReplicaSet | None
-
-    def matching(self, template: Template) -> ReplicaSet | None:
-        """The oldest owned ReplicaSet of that template."""
-        return _oldest(self.replicasets, template)
-
-    def by_uid(self, uid: str) -> ReplicaSet | None:
-        """The owned ReplicaSet with that UID."""
-        return next((rs for rs in self.replicasets if rs.uid == uid), None)
+    workload: Workload
+    revisions: tuple[Revision, ...]
 
     @property
-    def old(self) -> tuple[ReplicaSet, ...]:
-        """Every owned ReplicaSet but the current one."""
+    def current(self) -> Revision | None:
+        """The revision that the controller uses for the template."""
+        return self.matching(self.workload.template)
+
+    def matching(self, template: dict[str, object]) -> Revision | None:
+        """The revision that the controller would use for that template."""
+        return next((each for each in self.revisions if same_template(each.template, template)), None)
+
+    def by_uid(self, uid: str) -> Revision | None:
+        """The owned revision with that UID."""
+        return next((each for each in self.revisions if each.uid == uid), None)
+
+    @property
+    def old(self) -> tuple[Revision, ...]:
+        """Every owned revision but the current one."""
         current = self.current
-        return tuple(rs for rs in self.replicasets if current is None or rs.uid != current.uid)
+        return tuple(each for each in self.revisions if current is None or each.uid != current.uid)
+
+    def owns(self, pod: Pod) -> bool:
+        """True for a pod of this workload, whatever revision it is of; by the owner's UID."""
+        owner = pod.controller_uid
+        return owner == self.workload.uid or any(each.uid == owner for each in self.revisions)
+
+    def revision_of(self, pod: Pod) -> Revision | None:
+        """The revision that the pod was made from, as far as its owner and label tell; None for a stranger.
+
+        A Deployment's pods are told by the ReplicaSet that owns them. Those of the other kinds are owned by
+        the workload itself, and only a label says of which revision they are.
+        """
+        if pod.controller_uid != self.workload.uid:
+            return self.by_uid(pod.controller_uid or "")
+        named = pod.labels.get(self.workload.hash_label)
+        return next((each for each in self.revisions if named and each.hash == named), None)
 
 
-def parse_history(deployment: Object, replicasets: Iterable[Object]) -> History:
-    """Keep the ReplicaSets that the Deployment controls by UID, in the controller's order."""
-    view = Deployment(deployment)
-    owned = [rs for rs in map(ReplicaSet, replicasets) if rs.controller_uid == view.uid]
-    owned.sort(key=lambda rs: (rs.created_at, rs.name))
-    return History(view, tuple(owned), _oldest(owned, view.template))
+def parse_history(workload: Object, revisions: Iterable[Object], pods: Iterable[Object] = ()) -> History:
+    """Keep the revisions that the workload controls by UID, in its controller's order.
 
-
-def _oldest(replicasets: Iterable[ReplicaSet], template: Template) -> ReplicaSet | None:
-    return next((rs for rs in replicasets if same_template(rs.template, template)), None)
+    `pods` are needed where revisions don't count theirs: of every kind but Deployments.
+    """
+    view = parse_workload(workload)
+    if view.kind == "Deployment":
+        owned = [rs for rs in map(ReplicaSet, revisions) if rs.controller_uid == view.uid]
+        # Source: Kubernetes pkg/controller/deployment/util FindNewReplicaSet: the oldest
+        return History(view, tuple(sorted(owned, key=lambda rs: (rs.created_at, rs.name))))
+    made = [each for each in map(ControllerRevision, revisions) if each.controller_uid == view.uid]
+    made.sort(key=lambda each: (each.created_at, each.name))
+    ready = Counter(
+        pod.labels.get(view.hash_label)
+        for pod in map(Pod, pods)
+        if pod.controller_uid == view.uid and pod.ready and not (pod.terminal or pod.terminating)
+    )
+    counted = [
+        ControllerRevision(each.raw, ready=ready[each.hash], older=older) for older, each in enumerate(made)
+    ]
+    # Source: Kubernetes pkg/controller/statefulset/stateful_set_control.go: the last of those that are equal
+    return History(view, tuple(sorted(counted, key=lambda each: each.number or 0, reverse=True)))

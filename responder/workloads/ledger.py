@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from responder.workloads.history import History
-from responder.workloads.views import ReplicaSet
+from responder.workloads.revision import Revision
 
 # A record holds well over a hundred references, and has to fit into etcd.
 MAX_IMAGES = 8
@@ -28,7 +28,11 @@ class Record(BaseModel):
 
 
 class RevisionRef(Record):
-    """One revision, as a person and the API know it. `uid` is its ReplicaSet's and never reused."""
+    """One revision, as a person and the API know it. `uid` is never used again.
+
+    `replica_set` is the name of whatever keeps it, a ControllerRevision as well: records stored under that
+    field's name are to be read for years.
+    """
 
     uid: str
     replica_set: str
@@ -38,17 +42,17 @@ class RevisionRef(Record):
     change_cause: str | None = None
 
 
-def parse_revision(replicaset: ReplicaSet) -> RevisionRef:
-    """The reference to a ReplicaSet's revision; of very many or very long images, only so much is kept."""
-    images = replicaset.images[:MAX_IMAGES]
-    if more := len(replicaset.images) - len(images):
+def parse_revision(revision: Revision) -> RevisionRef:
+    """The reference to a revision; of very many or very long images, only so much is kept."""
+    images = revision.images[:MAX_IMAGES]
+    if more := len(revision.images) - len(images):
         images = (*images[:-1], f"and {more + 1} more")
-    cause = replicaset.change_cause
+    cause = revision.change_cause
     return RevisionRef(
-        uid=replicaset.uid,
-        replica_set=replicaset.name,
-        hash=replicaset.hash,
-        revision=replicaset.revision,
+        uid=revision.uid,
+        replica_set=revision.name,
+        hash=revision.hash,
+        revision=revision.number,
         images=tuple(image[:MAX_IMAGE] for image in images),
         change_cause=None if cause is None else cause[:MAX_CHANGE_CAUSE],
     )
@@ -58,7 +62,7 @@ class Serving(Record):
     """One period in which a revision served.
 
     `seen` says that its beginning was watched. `first_serving_at` is None where the beginning was missed
-    and can't be told: a ReplicaSet that was used before has a creation time that says nothing.
+    and can't be told: a revision that was used before has a creation time that says nothing.
     """
 
     revision: RevisionRef
@@ -107,31 +111,30 @@ class Ledger(Record):
     left_alone: tuple[LeftAlone, ...] = ()
 
     def latest_serving(self, uid: str) -> Serving | None:
-        """The latest period in which that ReplicaSet served."""
+        """The latest period in which that revision served."""
         return next((s for s in reversed(self.servings) if s.revision.uid == uid), None)
 
     def first_serving(self, uid: str) -> Serving | None:
-        """The earliest period in which that ReplicaSet served, of those remembered."""
+        """The earliest period in which that revision served, of those remembered."""
         return next((s for s in self.servings if s.revision.uid == uid), None)
 
-    def is_known_bad(self, replicaset: ReplicaSet) -> bool:
-        """True for a revision that was rolled back, also when its ReplicaSet was made anew since."""
+    def is_known_bad(self, revision: Revision) -> bool:
+        """True for a revision that was rolled back, also when it was made anew since."""
         return any(
-            bad.revision.uid == replicaset.uid or bad.revision.hash == replicaset.hash
-            for bad in self.known_bad
+            bad.revision.uid == revision.uid or bad.revision.hash == revision.hash for bad in self.known_bad
         )
 
-    def served_from(self, replicaset: ReplicaSet) -> datetime | None:
+    def served_from(self, revision: Revision) -> datetime | None:
         """When this revision (last) began to serve, or None where nobody can tell.
 
-        The ledger's word counts; without an entry, a ReplicaSet that was never reused counts by its creation.
+        The ledger's word counts; without an entry, one that was never reused counts by its creation.
         """
-        if self.latest_serving(replicaset.uid) is not None:
-            return self.began(replicaset.uid)
-        return None if replicaset.reused else replicaset.created_at
+        if self.latest_serving(revision.uid) is not None:
+            return self.began(revision.uid)
+        return None if revision.reused else revision.created_at
 
     def began(self, uid: str) -> datetime | None:
-        """When that ReplicaSet began to serve last, after another one had; None where it was not seen.
+        """When that revision began to serve last, after another one had; None where it was not seen.
 
         Pods that come back after an outage or from a scale of zero are no rollout: nothing new began.
         """
@@ -166,28 +169,28 @@ class Ledger(Record):
             return self._resumed(n) is not None
         return other.ended_at is not None and other.ended_at <= back_at
 
-    def never_served(self, replicaset: ReplicaSet) -> bool:
+    def never_served(self, revision: Revision) -> bool:
         """True when it was created under the present watch and no pod of it ever became ready."""
         return (
-            self.latest_serving(replicaset.uid) is None
+            self.latest_serving(revision.uid) is None
             and self.watched_from is not None
             # The API cuts times of creation to whole seconds.
-            and replicaset.created_at >= self.watched_from.replace(microsecond=0)
+            and revision.created_at >= self.watched_from.replace(microsecond=0)
         )
 
 
-def serving_at(history: History, ledger: Ledger, instant: datetime) -> ReplicaSet | None:
+def serving_at(history: History, ledger: Ledger, instant: datetime) -> Revision | None:
     """The newest revision that had begun to serve by that instant and had not ended.
 
-    None where there was none, or where its ReplicaSet is gone since.
+    None where there was none, or where it is gone since.
     """
     known = [
-        (began, rs)
-        for rs in history.replicasets
-        if not ledger.never_served(rs)
-        and (began := ledger.served_from(rs)) is not None
+        (began, each)
+        for each in history.revisions
+        if not ledger.never_served(each)
+        and (began := ledger.served_from(each)) is not None
         and began <= instant
-        and not _ended_by(ledger, rs, instant)
+        and not _ended_by(ledger, each, instant)
     ]
     began, newest = max(known, key=lambda pair: (pair[0], pair[1].created_at), default=(None, None))
     gone = (
@@ -202,6 +205,6 @@ def serving_at(history: History, ledger: Ledger, instant: datetime) -> ReplicaSe
     return None if next(gone, None) is not None else newest
 
 
-def _ended_by(ledger: Ledger, replicaset: ReplicaSet, instant: datetime) -> bool:
-    serving = ledger.latest_serving(replicaset.uid)
+def _ended_by(ledger: Ledger, revision: Revision, instant: datetime) -> bool:
+    serving = ledger.latest_serving(revision.uid)
     return serving is not None and serving.ended_at is not None and serving.ended_at <= instant

@@ -1,4 +1,4 @@
-"""Keeping the ledger: what a look at the ReplicaSets adds to it. Pure; pipeline watches and stores.
+"""Keeping the ledger: what a look at the revisions adds to it. Pure; pipeline watches and stores.
 
 A revision serves while a pod of it is ready.
 """
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from responder.workloads.history import History
 from responder.workloads.ledger import Ledger, Serving, parse_revision
-from responder.workloads.views import Deployment, ReplicaSet
+from responder.workloads.revision import Revision
 
 MAX_SERVINGS = 40
 
@@ -19,23 +19,13 @@ def observe(ledger: Ledger, history: History, now: datetime, *, continuous: bool
 
     `continuous` says that no change can have been missed since the last look: only then is a beginning seen.
     """
-    known = {rs.uid: rs for rs in history.replicasets}
+    known = {each.uid: each for each in history.revisions}
     servings = [_continued(serving, known.get(serving.revision.uid), now) for serving in ledger.servings]
     running = {serving.revision.uid for serving in servings if serving.ended_at is None}
-    for rs in history.replicasets:
-        if rs.count("readyReplicas") > 0 and rs.uid not in running:
-            servings.append(_begun(rs, now, continuous=continuous))
+    for each in history.revisions:
+        if each.ready_pods > 0 and each.uid not in running:
+            servings.append(_begun(each, now, continuous=continuous))
     return tuple(_completed(serving, history, now) for serving in _bounded(servings))
-
-
-def complete(deployment: Deployment) -> bool:
-    """True when the rollout is over: every replica updated, available, and none left over.
-
-    Source: Kubernetes pkg/controller/deployment/util DeploymentComplete.
-    """
-    wanted = deployment.replicas
-    counts = (deployment.count(name) for name in ("updatedReplicas", "replicas", "availableReplicas"))
-    return deployment.observed and all(count == wanted for count in counts)
 
 
 def _bounded(servings: list[Serving]) -> list[Serving]:
@@ -48,20 +38,20 @@ def _bounded(servings: list[Serving]) -> list[Serving]:
     return kept
 
 
-def _continued(serving: Serving, rs: ReplicaSet | None, now: datetime) -> Serving:
-    ended = rs is None or rs.count("readyReplicas") == 0
+def _continued(serving: Serving, revision: Revision | None, now: datetime) -> Serving:
+    ended = revision is None or revision.ready_pods == 0
     return serving.model_copy(update={"ended_at": now}) if ended and serving.ended_at is None else serving
 
 
-def _begun(rs: ReplicaSet, now: datetime, *, continuous: bool) -> Serving:
-    began = now if continuous else None if rs.reused else rs.created_at
-    return Serving(revision=parse_revision(rs), seen=continuous, first_serving_at=began)
+def _begun(revision: Revision, now: datetime, *, continuous: bool) -> Serving:
+    began = now if continuous else None if revision.reused else revision.created_at
+    return Serving(revision=parse_revision(revision), seen=continuous, first_serving_at=began)
 
 
 def _completed(serving: Serving, history: History, now: datetime) -> Serving:
     current = history.current
     if serving.complete_at is not None or serving.ended_at is not None or current is None:
         return serving
-    if serving.revision.uid != current.uid or not complete(history.deployment):
+    if serving.revision.uid != current.uid or not history.workload.complete:
         return serving
     return serving.model_copy(update={"complete_at": now})

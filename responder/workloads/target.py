@@ -1,4 +1,4 @@
-"""Which revision to go back to: the one that served before the bad one, pinned by its ReplicaSet's UID. Pure.
+"""Which revision to go back to: the one that served before the bad one, pinned by its UID. Pure.
 
 Not "the previous number": numbers move with each undo, and count releases that never served.
 """
@@ -10,47 +10,47 @@ from datetime import datetime
 
 from responder.workloads.history import History
 from responder.workloads.ledger import Ledger, Serving
+from responder.workloads.revision import Revision
 from responder.workloads.templates import same_template
-from responder.workloads.views import ReplicaSet
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """The chosen revision. `certain` is False where history can't tell what served in between."""
 
-    replicaset: ReplicaSet
+    revision: Revision
     certain: bool
 
 
-def select_target(history: History, ledger: Ledger, bad: ReplicaSet) -> Target | None:
+def select_target(history: History, ledger: Ledger, bad: Revision) -> Target | None:
     """The revision that served last before `bad` did; None where there is none to go back to.
 
     Never a known-bad one, never one that never served, never one whose template is the current one or that
     the controller would not pick for its template (a duplicate), never one that is being deleted.
     """
-    candidates = [rs for rs in history.old if rs.uid != bad.uid and _eligible(rs, history, ledger)]
+    candidates = [each for each in history.old if each.uid != bad.uid and _eligible(each, history, ledger)]
     if not candidates:
         return None
-    known = [(began, rs) for rs in candidates if (began := ledger.served_from(rs)) is not None]
-    undated = [rs for rs in candidates if ledger.served_from(rs) is None]
+    known = [(began, each) for each in candidates if (began := ledger.served_from(each)) is not None]
+    undated = [each for each in candidates if ledger.served_from(each) is None]
     bad_from = ledger.served_from(bad)
     if bad_from is not None:
-        known = [(began, rs) for began, rs in known if began <= bad_from]
+        known = [(began, each) for began, each in known if began <= bad_from]
     if not known:
         # Only revisions of which nobody knows when they served: kubectl's choice, as a proposal to a person.
         return Target(max(candidates, key=_number), certain=False)
     _, chosen = max(known, key=lambda pair: (pair[0], _number(pair[1])))
     # A reused revision with a higher number may have served between the two.
-    doubt = any(_number(rs) > _number(chosen) for rs in undated)
+    doubt = any(_number(each) > _number(chosen) for each in undated)
     if doubt:
         return Target(max(undated, key=_number), certain=False)
     return Target(chosen, certain=not _missing_between(chosen, bad, history, ledger))
 
 
-def _missing_between(chosen: ReplicaSet, bad: ReplicaSet, history: History, ledger: Ledger) -> bool:
+def _missing_between(chosen: Revision, bad: Revision, history: History, ledger: Ledger) -> bool:
     """True when a revision that can't be the target served after `chosen` and until `bad` took over.
 
-    Its ReplicaSet is gone, or it is known bad; not where that one was undone before `bad` was released.
+    It is gone from history, or it is known bad; not where that one was undone before `bad` was released.
     """
     chosen_from, bad_from = ledger.served_from(chosen), ledger.served_from(bad)
     latest = ledger.latest_serving(chosen.uid)
@@ -67,25 +67,25 @@ def _missing_between(chosen: ReplicaSet, bad: ReplicaSet, history: History, ledg
 
 
 def _out_of_choice(serving: Serving, bad_from: datetime, history: History, ledger: Ledger) -> bool:
-    rs = history.by_uid(serving.revision.uid)
-    if rs is None or not ledger.is_known_bad(rs):
-        return rs is None
+    each = history.by_uid(serving.revision.uid)
+    if each is None or not ledger.is_known_bad(each):
+        return each is None
     return not any(
-        done.from_uid == rs.uid
+        done.from_uid == each.uid
         and serving.first_serving_at is not None
         and serving.first_serving_at <= done.at <= bad_from
         for done in ledger.rollbacks
     )
 
 
-def _eligible(rs: ReplicaSet, history: History, ledger: Ledger) -> bool:
-    if rs.terminating or ledger.is_known_bad(rs) or ledger.never_served(rs):
+def _eligible(each: Revision, history: History, ledger: Ledger) -> bool:
+    if each.terminating or ledger.is_known_bad(each) or ledger.never_served(each):
         return False
-    if same_template(rs.template, history.deployment.template):
+    if same_template(each.template, history.workload.template):
         return False
-    chosen_by_controller = history.matching(rs.template)
-    return chosen_by_controller is not None and chosen_by_controller.uid == rs.uid
+    chosen_by_controller = history.matching(each.template)
+    return chosen_by_controller is not None and chosen_by_controller.uid == each.uid
 
 
-def _number(rs: ReplicaSet) -> int:
-    return -1 if rs.revision is None else rs.revision
+def _number(each: Revision) -> int:
+    return -1 if each.number is None else each.number

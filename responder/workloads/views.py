@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from responder.workloads.templates import HASH_LABEL, Template
-
 Object = dict[str, Any]
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -107,79 +105,6 @@ class View:
         return int(self.status.get("observedGeneration") or 0) >= self.generation
 
 
-class Deployment(View):
-    """A Deployment."""
-
-    @property
-    def replicas(self) -> int:
-        """spec.replicas; absent is 1, the API's default."""
-        value = self.spec.get("replicas")
-        return 1 if value is None else int(value)
-
-    @property
-    def template(self) -> Template:
-        return dict(self.spec.get("template") or {})
-
-    @property
-    def paused(self) -> bool:
-        return bool(self.spec.get("paused"))
-
-    @property
-    def fence(self) -> str | None:
-        return self.labels.get(FENCE)
-
-
-class ReplicaSet(View):
-    """A ReplicaSet of a Deployment: one revision."""
-
-    @property
-    def replicas(self) -> int:
-        value = self.spec.get("replicas")
-        return 1 if value is None else int(value)
-
-    @property
-    def template(self) -> Template:
-        return dict(self.spec.get("template") or {})
-
-    @property
-    def hash(self) -> str:
-        return self.labels.get(HASH_LABEL, "")
-
-    @property
-    def revision(self) -> int | None:
-        """The revision number; 0 where it has none, None where it is no number, as kubectl reads it."""
-        text = self.annotations.get(REVISION, "0")
-        return int(text) if text.lstrip("-").isdigit() else None
-
-    @property
-    def earlier_revisions(self) -> frozenset[int]:
-        """The numbers it had before it was brought back under the present one.
-
-        Source: Kubernetes pkg/controller/deployment/util SetNewReplicaSetAnnotations (comma separated).
-        """
-        numbers = self.annotations.get(REVISION_HISTORY, "").split(",")
-        return frozenset(int(number) for number in numbers if number.isdigit())
-
-    @property
-    def template_annotations(self) -> Mapping[str, str]:
-        """The annotations that its pods get."""
-        return (self.template.get("metadata") or {}).get("annotations") or {}
-
-    @property
-    def reused(self) -> bool:
-        """True when it has been the current revision more than once."""
-        return bool(self.annotations.get(REVISION_HISTORY))
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        containers = (self.template.get("spec") or {}).get("containers") or []
-        return tuple(str(c.get("image", "")) for c in containers)
-
-    @property
-    def change_cause(self) -> str | None:
-        return self.annotations.get(CHANGE_CAUSE)
-
-
 class Pod(View):
     """A Pod."""
 
@@ -217,10 +142,6 @@ class Pod(View):
     @property
     def restarts(self) -> int:
         return sum(int(c.get("restartCount") or 0) for c in self.status.get("containerStatuses") or [])
-
-    @property
-    def hash(self) -> str:
-        return self.labels.get(HASH_LABEL, "")
 
 
 class Service(View):

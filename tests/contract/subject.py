@@ -24,7 +24,7 @@ from responder.sandbox.cluster import Cluster
 from responder.sandbox.manifests import deployment, service
 from responder.sandbox.virtual_time import LoopClock
 from responder.workloads.key import WorkloadKey
-from responder.workloads.views import Deployment
+from responder.workloads.workload import Deployment
 from tests.contract.kubelet import has_kubelet, playing_kubelet
 from tests.shared import CHECKOUT, run_story
 

@@ -9,7 +9,8 @@ from typing import Any, cast
 from responder.clients.kubernetes import Changed, Listed, Object, paths
 from responder.tasks import alongside
 from responder.workloads.templates import same_template
-from responder.workloads.views import REVISION, SERVICE_NAME, Deployment
+from responder.workloads.views import REVISION, SERVICE_NAME
+from responder.workloads.workload import Deployment
 from tests.contract.conftest import Tell
 from tests.contract.subject import CLUSTER, NAME, Subject, version_of
 

@@ -23,7 +23,7 @@ async def decided(subject: Subject) -> Attempt:
     await subject.release("v2")
     return Attempt(
         key=subject.key,
-        deployment_uid=(await subject.deployment()).uid,
+        workload_uid=(await subject.deployment()).uid,
         bad_uid=(await subject.replicaset("v2"))["metadata"]["uid"],
         target_uid=(await subject.replicaset("v1"))["metadata"]["uid"],
         fence=Fence(None, "incident.1"),
@@ -38,7 +38,7 @@ def test_an_undo_is_applied_once_and_its_traffic_proven(tell: Tell) -> None:
         assert isinstance(result, Applied)
         claim = Claim(
             key=subject.key,
-            deployment_uid=result.deployment_uid,
+            workload_uid=result.workload_uid,
             target_uid=attempt.target_uid,
             template=without_hash(result.template),
             generation=result.generation,

@@ -11,6 +11,13 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 _RESPONDER = "/apis/responder.dev/v1alpha1"
 
+_WORKLOADS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
+_REVISIONS = {
+    "Deployment": "replicasets",
+    "StatefulSet": "controllerrevisions",
+    "DaemonSet": "controllerrevisions",
+}
+
 
 class InvalidName(Permanent):
     """A name that no Kubernetes object can have."""
@@ -77,9 +84,24 @@ def replicasets(namespace: str | None) -> str:
     return _collection("/apis/apps/v1", "replicasets", namespace)
 
 
-def replicaset(namespace: str, name: str) -> str:
-    """One ReplicaSet."""
-    return named(replicasets(namespace), name)
+def workloads(kind: str, namespace: str | None) -> str:
+    """Deployments, StatefulSets or DaemonSets. A KeyError for another kind."""
+    return _collection("/apis/apps/v1", _WORKLOADS[kind], namespace)
+
+
+def workload(kind: str, namespace: str, name: str) -> str:
+    """One Deployment, StatefulSet or DaemonSet."""
+    return named(workloads(kind, namespace), name)
+
+
+def revisions(kind: str, namespace: str | None) -> str:
+    """What keeps the revisions of workloads of that kind."""
+    return _collection("/apis/apps/v1", _REVISIONS[kind], namespace)
+
+
+def pod(namespace: str, name: str) -> str:
+    """One Pod."""
+    return named(pods(namespace), name)
 
 
 def configmap(namespace: str, name: str) -> str:

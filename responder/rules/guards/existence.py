@@ -14,15 +14,15 @@ def workload_exists(facts: Facts) -> Verdict:
         return failed(check, "KindNotRolledBack", message)
     if facts.history is None:
         return failed(check, "WorkloadNotFound", f"There is no {facts.file.workload} in the cluster.")
-    deployment = facts.history.deployment
-    if deployment.terminating:
+    workload = facts.history.workload
+    if workload.terminating:
         return failed(check, "WorkloadTerminating", f"The {facts.file.workload} is being deleted.")
-    if not deployment.observed or facts.bad is None:
+    if not workload.observed or facts.bad is None:
         return unknown(
             check,
             "TemplateNotObserved",
             f"The {facts.file.workload} was changed a moment ago and its controller has not seen it yet.",
-            generation=deployment.generation,
+            generation=workload.generation,
         )
     return passed(check, "WorkloadFound", f"The {facts.file.workload} runs revision {facts.bad.name}.")
 
@@ -36,7 +36,7 @@ def target_exists(facts: Facts) -> Verdict:
         )
     if facts.target is None:
         return failed(check, "NoPreviousRevision", "No earlier revision is left that ever served well.")
-    target = facts.target.replicaset
+    target = facts.target.revision
     name = target.name
     if target.uid in facts.blamed:
         text = f"Revision {name} itself was to blame for this incident: it is not brought back."
@@ -58,7 +58,7 @@ def target_exists(facts: Facts) -> Verdict:
 def not_paused(facts: Facts) -> Verdict:
     """The Deployment is not paused: its controller would not carry out the undo."""
     check = "NotPaused"
-    if facts.history is not None and facts.history.deployment.paused:
+    if facts.history is not None and facts.history.workload.paused:
         return failed(
             check,
             "Paused",

@@ -50,7 +50,7 @@ def _compare(check: str, facts: Facts, leaf: Comparison) -> Verdict:
     apart = facts.apart.get(leaf)
     if apart is None or facts.bad is None or facts.target is None:
         return unknown(check, "RevisionsUnknown", "Which revisions to compare is not known.")
-    old_name, evidence = facts.target.replicaset.name, _evidence(leaf, apart, facts.before.get(leaf))
+    old_name, evidence = facts.target.revision.name, _evidence(leaf, apart, facts.before.get(leaf))
     if not apart.new.measured and facts.trouble:
         return _untold(check, facts)
     if not apart.new.measured and not any(count.hash for count in facts.by_pod.get(leaf, ())):

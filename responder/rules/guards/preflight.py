@@ -12,7 +12,7 @@ def configuration_exists(facts: Facts) -> Verdict:
     looked = facts.preflight
     if facts.target is None or looked is None:
         return unknown(check, "TargetUnknown", "What the revision to go back to needs is not known.")
-    name = facts.target.replicaset.name
+    name = facts.target.revision.name
     if looked.missing:
         text = (
             f"Revision {name} needs what is not there: {', '.join(looked.missing)}. Its pods would not start"
@@ -32,7 +32,7 @@ def dry_run_admitted(facts: Facts) -> Verdict:
     looked = facts.preflight
     if facts.target is None or looked is None or not looked.tried:
         return unknown(check, "NotTried", "The patch was not tried, as there is none that could be sent.")
-    name = facts.target.replicaset.name
+    name = facts.target.revision.name
     if looked.refusal:
         return failed(check, "DryRunRefused", f"The API server would refuse the undo: {looked.refusal}")
     if looked.untold:

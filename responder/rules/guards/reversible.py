@@ -1,7 +1,7 @@
 """Nothing between the revision to go back to and the current one was marked as not to be undone. Pure.
 
 Whoever releases a migration that the old code can't live with marks the pod template, and with it the
-ReplicaSet, so that the mark is there for as long as history is.
+revision, so that the mark is there for as long as history is.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ def reversible(facts: Facts) -> Verdict:
     check = "Reversible"
     if facts.history is None or facts.bad is None or facts.target is None:
         return unknown(check, "RevisionsUnknown", "Between which revisions to go back is not known.")
-    target, bad = facts.target.replicaset, facts.bad
-    if target.revision is None or bad.revision is None:
+    target, bad = facts.target.revision, facts.bad
+    if target.number is None or bad.number is None:
         return unknown(check, "RevisionsUnknown", f"{target.name} or {bad.name} has no revision number.")
-    between = [rs for rs in facts.history.replicasets if (rs.revision or 0) > target.revision]
-    marked = next((rs for rs in between if IRREVERSIBLE in rs.template_annotations), None)
+    between = [each for each in facts.history.revisions if (each.number or 0) > target.number]
+    marked = next((each for each in between if IRREVERSIBLE in each.template_annotations), None)
     if marked is not None:
         why = marked.template_annotations[IRREVERSIBLE]
         text = f"Revision {marked.name} is marked {IRREVERSIBLE} ({why or 'no reason given'})"
         return failed(check, "Irreversible", f"{text}: what it did is not undone by {target.name}.", why=why)
-    held = {rs.revision for rs in facts.history.replicasets}
-    # A number that was held until its ReplicaSet was brought back is no gap.
-    held.update(*(rs.earlier_revisions for rs in facts.history.replicasets))
-    gone = sorted(set(range(target.revision + 1, bad.revision + 1)) - held)
+    held = {each.number for each in facts.history.revisions}
+    # A number that was held until its revision was brought back is no gap.
+    held.update(*(each.earlier_numbers for each in facts.history.revisions))
+    gone = sorted(set(range(target.number + 1, bad.number + 1)) - held)
     if gone:
         numbers = ", ".join(map(str, gone[:5]))
         text = f"History holds no revision {numbers} any more, which may have been irreversible"

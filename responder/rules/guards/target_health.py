@@ -14,8 +14,8 @@ def target_was_good(facts: Facts) -> Verdict:
     began = facts.bad_from
     if facts.target is None or began is None:
         return unknown(check, "TargetUnknown", "Which revision served before, and until when, is not known.")
-    name = facts.target.replicaset.name
-    seen = facts.ledger.latest_serving(facts.target.replicaset.uid)
+    name = facts.target.revision.name
+    seen = facts.ledger.latest_serving(facts.target.revision.uid)
     if seen is not None and seen.healthy_until is not None:
         stale = began - seen.healthy_until > facts.file.rollback.clean_gap
         if not stale:

@@ -11,7 +11,9 @@ import pytest
 from responder.actions.undo import Fence, NothingToUndo, Operation, explain_refusal, plan_undo, undone
 from responder.sandbox.api.patches import apply_json_patch
 from responder.sandbox.api.status import ApiError
-from responder.workloads.views import CHANGE_CAUSE, FENCE, FREEZE, Deployment, Object, ReplicaSet
+from responder.workloads.revision import ReplicaSet
+from responder.workloads.views import CHANGE_CAUSE, FENCE, FREEZE, Object
+from responder.workloads.workload import Deployment
 
 Change = Callable[[Object], Any]
 

@@ -43,11 +43,11 @@ def test_an_undo_reuses_the_target_and_moves_only_the_change_cause(tmp_path: Pat
         found = scene.history()
         assert found.current is not None
         assert found.current.uid == uid
-        assert len(found.replicasets) == 2
-        assert found.deployment.annotations["example.com/team"] == "payments"
-        assert CHANGE_CAUSE not in found.deployment.annotations  # v1 was released without one
-        assert found.deployment.fence == "incident.1"
-        assert result.generation <= found.deployment.generation
+        assert len(found.revisions) == 2
+        assert found.workload.annotations["example.com/team"] == "payments"
+        assert CHANGE_CAUSE not in found.workload.annotations  # v1 was released without one
+        assert found.workload.fence == "incident.1"
+        assert result.generation <= found.workload.generation
         assert scene.versions == ["v1", "v2", "v1"]
 
     play(tmp_path, story)
@@ -56,7 +56,7 @@ def test_an_undo_reuses_the_target_and_moves_only_the_change_cause(tmp_path: Pat
 def test_the_cause_of_the_target_comes_back(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         assert isinstance(await scene.undo(scene.attempt("v3", "v2")), Applied)
-        assert scene.history().deployment.annotations[CHANGE_CAUSE] == "release v2"
+        assert scene.history().workload.annotations[CHANGE_CAUSE] == "release v2"
 
     play(tmp_path, story, "v1", "v2", "v3")
 

@@ -147,7 +147,7 @@ def test_the_target_is_what_served_before(tmp_path: Path, way: Way, expected: st
         finally:
             unsubscribe()
         target = watched.target()
-        found = None if target is None else version_of(target.replicaset.raw)
+        found = None if target is None else version_of(target.revision.raw)
         assert found == expected
         # Why somebody released again what was undone as bad, nobody knows.
         assert target is None or target.certain is (way is not undone_then_released_again_then_bad)
@@ -168,6 +168,6 @@ def test_of_two_replicasets_with_one_template_the_older_is_chosen(tmp_path: Path
         scene.cluster.store.create(REPLICASETS, twin, manager="somebody")
         target = watched.target()
         assert target is not None
-        assert target.replicaset.uid == original
+        assert target.revision.uid == original
 
     play(tmp_path, story)

@@ -79,10 +79,10 @@ class Scene:
 
     def attempt(self, bad: str = "v2", target: str = "v1", fence: str = "incident.1") -> Attempt:
         """An undo as it is decided now."""
-        found = self.history().deployment
+        found = self.history().workload
         return Attempt(
             key=KEY,
-            deployment_uid=found.uid,
+            workload_uid=found.uid,
             bad_uid=self.uid(bad),
             target_uid=self.uid(target),
             fence=Fence(found.fence, fence),

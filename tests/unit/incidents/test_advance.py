@@ -187,7 +187,7 @@ def test_the_timeline_tells_changes_and_keeps_its_beginning() -> None:
 def test_a_voided_attempt_goes_back_to_judging_and_the_next_has_another_fence() -> None:
     found = facts()
     assert found.history is not None
-    judgement, deployment = decide(found), found.history.deployment
+    judgement, deployment = decide(found), found.history.workload
     first = advance.intended(incident(), judge(found), judgement, deployment, FILE, NOW)
     assert first.rollback is not None
     assert (first.rollback.attempt, first.rollback.automatic) == (1, True)

@@ -25,7 +25,7 @@ async def look(scene: Scene, api: Kubernetes | None = None, *, secrets: bool = F
     history = scene.history()
     target = history.by_uid(scene.uid("v1"))
     assert target is not None
-    fence = Fence(history.deployment.fence, "incident.1")
+    fence = Fence(history.workload.fence, "incident.1")
     return await look_ahead(api or scene.api, history, target, fence, secrets=secrets)
 
 

@@ -14,8 +14,9 @@ from responder.rules.model import Rule, RuleFile
 from responder.rules.storm import StormBrake, Wish
 from responder.workloads.history import History, parse_history
 from responder.workloads.ledger import Ledger, RevisionRef, Serving, parse_revision
+from responder.workloads.revision import ReplicaSet
 from responder.workloads.target import Target
-from responder.workloads.views import Object, ReplicaSet
+from responder.workloads.views import Object
 from tests.shared import CHECKOUT
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -58,6 +59,7 @@ def replicaset(version: str, revision: int, created_at: datetime = V1_FROM, **me
 
 def deployment(version: str, **spec: Any) -> Object:
     return {
+        "kind": "Deployment",
         "metadata": {
             "name": "app",
             "namespace": "payments",

@@ -22,7 +22,8 @@ from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import LeftAlone, RollbackDone
 from responder.workloads.target import Target
-from responder.workloads.views import IRREVERSIBLE, ReplicaSet
+from responder.workloads.revision import ReplicaSet
+from responder.workloads.views import IRREVERSIBLE
 from tests.unit.rules.build import (
     BRAKE,
     ERRORS,
@@ -201,7 +202,7 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
         "WorkloadExists",
         F,
         "WorkloadTerminating",
-        {"history": replace(PLAIN, deployment=replace(PLAIN.deployment, raw={"metadata": TERMINATING}))},
+        {"history": replace(PLAIN, workload=replace(PLAIN.workload, raw={"metadata": TERMINATING}))},
     ),
     ("WorkloadExists", U, "TemplateNotObserved", {"bad": None, "target": None}),
     ("TargetExists", P, "TargetFound", {}),

@@ -7,8 +7,10 @@ from typing import Any
 
 from responder.verification.claim import Claim
 from responder.verification.snapshot import Snapshot
+from responder.workloads.history import parse_history
 from responder.workloads.key import WorkloadKey
-from responder.workloads.views import Deployment, EndpointSlice, Object, Pod, ReplicaSet, Service
+from responder.workloads.views import EndpointSlice, Object, Pod, Service
+from responder.workloads.workload import parse_workload
 
 KEY = WorkloadKey("payments", "Deployment", "payment-service")
 REPLICAS = 3
@@ -35,6 +37,7 @@ def owned_by(uid: str) -> list[Object]:
 def deployment() -> Object:
     counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), REPLICAS)
     return {
+        "kind": "Deployment",
         "metadata": meta(
             "payment-service", generation=7, annotations={"deployment.kubernetes.io/revision": "3"}
         ),
@@ -117,9 +120,8 @@ class World:
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
-            before=Deployment(self.before or self.deployment),
-            after=Deployment(self.deployment),
-            replicasets=tuple(map(ReplicaSet, self.replicasets)),
+            before=parse_workload(self.before or self.deployment),
+            history=parse_history(self.deployment, self.replicasets, self.pods),
             pods=tuple(map(Pod, self.pods)),
             services=tuple(map(Service, self.services)),
             slices=tuple(map(EndpointSlice, self.slices)),
@@ -129,7 +131,7 @@ class World:
 def claim(**changes: Any) -> Claim:
     fields: dict[str, Any] = {
         "key": KEY,
-        "deployment_uid": "uid-payment-service",
+        "workload_uid": "uid-payment-service",
         "target_uid": "uid-rs-good",
         "template": template("good"),
         "generation": 7,

@@ -45,5 +45,5 @@ def test_traffic_is_proven_and_nothing_is_read_of_a_deployment_that_is_not_there
     assert proof.hold_seconds >= 31
     assert here is not None
     assert here.settled
-    assert (len(here.replicasets), len(here.pods), len(here.services)) == (2, 3, 1)
+    assert (len(here.history.revisions), len(here.pods), len(here.services)) == (2, 3, 1)
     assert elsewhere is None

@@ -18,8 +18,8 @@ Change = Callable[[Object], Any]
 
 def objects(world: World) -> dict[Kind, Object]:
     return {
-        "Deployment": world.deployment,
-        "ReplicaSet": world.replicasets[0],
+        "Workload": world.deployment,
+        "Revision": world.replicasets[0],
         "Pod": world.pods[0],
         "Service": world.services[0],
         "EndpointSlice": world.slices[0],
@@ -27,13 +27,13 @@ def objects(world: World) -> dict[Kind, Object]:
 
 
 NOTICED: list[tuple[Kind, Change]] = [
-    ("Deployment", lambda it: it["spec"].update(replicas=4)),
-    ("Deployment", lambda it: it["spec"].update(paused=True)),
-    ("Deployment", lambda it: it["status"].update(availableReplicas=2)),
-    ("Deployment", lambda it: it["status"].update(terminatingReplicas=1)),
-    ("ReplicaSet", lambda it: it["spec"].update(replicas=2)),
-    ("ReplicaSet", lambda it: it["status"].update(readyReplicas=2)),
-    ("ReplicaSet", lambda it: it["metadata"].update(ownerReferences=[])),
+    ("Workload", lambda it: it["spec"].update(replicas=4)),
+    ("Workload", lambda it: it["spec"].update(paused=True)),
+    ("Workload", lambda it: it["status"].update(availableReplicas=2)),
+    ("Workload", lambda it: it["status"].update(terminatingReplicas=1)),
+    ("Revision", lambda it: it["spec"].update(replicas=2)),
+    ("Revision", lambda it: it["status"].update(readyReplicas=2)),
+    ("Revision", lambda it: it["metadata"].update(ownerReferences=[])),
     ("Pod", lambda it: it["status"]["conditions"][0].update(status="False")),
     ("Pod", lambda it: it["status"]["conditions"][0].update(lastTransitionTime="2026-03-01T10:00:06Z")),
     ("Pod", lambda it: it["status"].update(containerStatuses=[{"restartCount": 1}])),
@@ -61,8 +61,8 @@ def test_a_change_is_noticed_in_an_event_and_between_looks(kind: Kind, change: C
 @pytest.mark.parametrize(
     ("kind", "change"),
     [
-        ("Deployment", lambda it: it["metadata"].update(generation=8)),
-        ("Deployment", lambda it: it["status"].update(observedGeneration=8)),
+        ("Workload", lambda it: it["metadata"].update(generation=8)),
+        ("Workload", lambda it: it["status"].update(observedGeneration=8)),
         ("Pod", lambda it: it["metadata"]["labels"].update(team="payments")),
         ("Pod", lambda it: it["metadata"].update(resourceVersion="999")),
         ("Service", lambda it: it["metadata"].update(resourceVersion="999")),
@@ -78,7 +78,7 @@ def test_what_says_nothing_about_serving_is_not_noticed(kind: Kind, change: Chan
     assert before == sign(world.snapshot(), claim())
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "Pod", "Service", "EndpointSlice"])
+@pytest.mark.parametrize("kind", ["Workload", "Revision", "Pod", "Service", "EndpointSlice"])
 def test_what_is_deleted_is_noticed(kind: Kind) -> None:
     world = World()
     assert sign(world.snapshot(), claim()).changed_by(kind, objects(world)[kind], deleted=True)
@@ -91,7 +91,7 @@ def test_what_is_deleted_is_noticed(kind: Kind) -> None:
         # Owned by nobody, but a Service selects it.
         ("Pod", pod("bare", ownerReferences=[]), True),
         ("Pod", pod("other", ownerReferences=[], labels={"app": "other"}), False),
-        ("ReplicaSet", build.replicaset("newer", 4, 1), True),
+        ("Revision", build.replicaset("newer", 4, 1), True),
         ("Service", build.service("second"), True),
         ("Service", build.service("other", selector={"app": "other"}), False),
         ("EndpointSlice", endpoint_slice("slice-3"), True),

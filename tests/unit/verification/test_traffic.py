@@ -62,8 +62,8 @@ def duplicate_target(world: World) -> None:
 @pytest.mark.parametrize(
     ("spoil", "check", "reason"),
     [
-        (lambda w: w.deployment["metadata"].update(uid="other"), "SameDeployment", "Superseded"),
-        (lambda w: w.deployment["metadata"].update(deletionTimestamp="x"), "SameDeployment", "Superseded"),
+        (lambda w: w.deployment["metadata"].update(uid="other"), "SameWorkload", "Superseded"),
+        (lambda w: w.deployment["metadata"].update(deletionTimestamp="x"), "SameWorkload", "Superseded"),
         (
             lambda w: w.deployment["spec"].update(template=build.template("newer")),
             "TemplateRestored",

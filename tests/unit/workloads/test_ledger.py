@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from responder.workloads.ledger import KnownBad, Serving, serving_at
-from responder.workloads.views import ReplicaSet
+from responder.workloads.revision import ReplicaSet
 from tests.unit.rules.build import HOUR, MINUTE, NOW, V1_FROM, V2_FROM, history, ledger, reference, serving
 from tests.unit.rules.build import replicaset as build
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from responder.workloads.history import History, parse_history
-from responder.workloads.observe import MAX_SERVINGS, complete, observe
-from responder.workloads.views import Deployment
+from responder.workloads.observe import MAX_SERVINGS, observe
+from responder.workloads.workload import Deployment
 from tests.unit.rules.build import (
     MINUTE,
     NOW,
@@ -74,11 +74,11 @@ def test_complete_is_noted_once_for_the_current_revision() -> None:
 
 
 def test_complete_needs_every_replica_of_an_observed_generation() -> None:
-    assert complete(Deployment({**deployment("v2"), "status": COMPLETE}))
+    assert Deployment({**deployment("v2"), "status": COMPLETE}).complete
     for name in COMPLETE:
-        assert not complete(Deployment({**deployment("v2"), "status": {**COMPLETE, name: 1}})), name
+        assert not Deployment({**deployment("v2"), "status": {**COMPLETE, name: 1}}).complete, name
     # One pod of the old revision is left.
-    assert not complete(Deployment({**deployment("v2"), "status": {**COMPLETE, "replicas": 4}}))
+    assert not Deployment({**deployment("v2"), "status": {**COMPLETE, "replicas": 4}}).complete
 
 
 def test_pods_that_come_and_go_make_no_revision_new() -> None:

@@ -124,6 +124,6 @@ def test_target(name: str, found: list[Object], known: Ledger, expected: Any) ->
     current = whole.by_uid("uid-v3")
     assert current is not None
     target = select_target(whole, known, current)
-    assert (None if target is None else (target.replicaset.uid, target.certain)) == (
+    assert (None if target is None else (target.revision.uid, target.certain)) == (
         None if expected is None else (f"uid-{expected[0]}", expected[1])
     ), name
