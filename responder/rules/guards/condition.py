@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from responder.rules.conditions import comparisons, holds
 from responder.rules.facts import Facts, values_of
+from responder.rules.guards.cause import find_onset
 from responder.rules.guards.wording import numbers, said, what_lacks
 from responder.verdicts import Verdict, failed, passed, unknown
 
@@ -12,7 +13,8 @@ def still_true(facts: Facts) -> Verdict:
     """The condition holds now, asked of Prometheus, on enough samples, and its alert still fires."""
     check = "StillTrue"
     condition = facts.rule.condition
-    evidence = numbers(facts)
+    onset = find_onset(facts)
+    evidence = numbers(facts) | ({} if onset is None else {"since": onset.isoformat()})
     truth = facts.holds_now(condition)
     if truth is None and facts.trouble:
         return unknown(

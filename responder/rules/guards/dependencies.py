@@ -7,6 +7,7 @@ from responder.rules.facts import DependencyState, Facts, truths_of, values_of
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.wording import clock, evidence_of, said_of
 from responder.rules.model import Dependency
+from responder.rules.promql import workload_labels
 from responder.verdicts import Result, Verdict, failed, passed, unknown
 
 _CHECK = "DependenciesGood"
@@ -30,7 +31,10 @@ def dependencies_good(facts: Facts) -> Verdict:
 
 def _judge(facts: Facts, dependency: Dependency, state: DependencyState) -> Verdict:
     condition, name = dependency.condition, dependency.name
-    evidence = evidence_of(condition, state.measurements)
+    selector = facts.file.selector if dependency.workload is None else workload_labels(dependency.workload)
+    numbers = evidence_of(facts.file, condition, state.measurements, selector)
+    # Under its name: another workload's metric may be called as one of this one's.
+    evidence = {f"{name}/{key}": value for key, value in numbers.items()}
     said = said_of(condition, state.measurements)
     if holds(condition, values_of(condition, state.measurements)):
         text = f"{name}, which the service calls, is bad itself ({condition}): {said}"

@@ -8,8 +8,12 @@ from datetime import datetime, timedelta
 from responder.rules.conditions import Comparison, Condition, comparisons
 from responder.rules.facts import Facts
 from responder.rules.measurement import Measurement
-from responder.rules.model import Metric
+from responder.rules.model import Metric, RuleFile
+from responder.rules.promql import render
 from responder.rules.quantities import format_duration
+
+# An incident has to hold it; the rule file has it whole.
+_LONGEST_QUERY = 800
 
 
 def what_lacks(metric: Metric, measured: Measurement, *, bad_needed: bool) -> str:
@@ -29,13 +33,16 @@ def what_lacks(metric: Metric, measured: Measurement, *, bad_needed: bool) -> st
 
 def numbers(facts: Facts) -> dict[str, str | float | None]:
     """The measured numbers of the leading condition, as evidence."""
-    return evidence_of(facts.rule.condition, facts.measurements)
+    return evidence_of(facts.file, facts.rule.condition, facts.measurements, facts.file.selector)
 
 
 def evidence_of(
-    condition: Condition, measurements: Mapping[Comparison, Measurement]
+    file: RuleFile,
+    condition: Condition,
+    measurements: Mapping[Comparison, Measurement],
+    selector: Mapping[str, str],
 ) -> dict[str, str | float | None]:
-    """The measured numbers of a condition, as evidence."""
+    """The measured numbers of a condition, as evidence: values, thresholds, and what they rest on."""
     found: dict[str, str | float | None] = {}
     for leaf in comparisons(condition):
         measured = measurements.get(leaf)
@@ -45,6 +52,9 @@ def evidence_of(
         found[f"{leaf.metric}_threshold"] = leaf.threshold
         found[f"{leaf.metric}_samples"] = measured.samples
         found[f"{leaf.metric}_range"] = format_duration(measured.range)
+        metric = file.metrics[leaf.metric]
+        query = render(metric.query, selector, range=measured.range, quantile=metric.quantile)
+        found[f"{leaf.metric}_query"] = query[:_LONGEST_QUERY]
     return found
 
 

@@ -405,3 +405,22 @@ def test_the_onset_is_that_of_the_present_trouble() -> None:
     # What is nearer than a clean gap belongs together.
     assert find_onset(replace(hiccup, file=file(clean_gap=13 * MINUTE))) == V2_FROM + MINUTE
     assert find_onset(facts(**error_series(onset=None))) is None
+
+
+def test_evidence_says_what_was_asked_and_what_came() -> None:
+    said = verdict_of("StillTrue", {}).evidence
+    assert (said["error_rate"], said["error_rate_threshold"], said["error_rate_samples"]) == (
+        0.05,
+        0.01,
+        10_000,
+    )
+    assert 'payment_errors_total{namespace="payments",deployment="payment-service"}[5m]' in str(
+        said["error_rate_query"]
+    )
+    assert said["since"] == (V2_FROM + MINUTE).isoformat()
+    calls = verdict_of("DependenciesGood", stripe(0.06)).evidence
+    assert (calls["dependency"], calls["stripe/error_rate"], calls["stripe/error_rate_threshold"]) == (
+        "stripe",
+        0.06,
+        0.05,
+    )
