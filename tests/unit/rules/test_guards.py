@@ -21,8 +21,8 @@ from responder.verdicts import Result, Verdict
 from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import LeftAlone, RollbackDone
-from responder.workloads.target import Target
 from responder.workloads.revision import ReplicaSet
+from responder.workloads.target import Target
 from responder.workloads.views import IRREVERSIBLE
 from tests.unit.rules.build import (
     BRAKE,
