@@ -204,11 +204,18 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     try:
         with parts.incidents.waking(drivers.wake):
             async with together() as group:
-                for work in (drivers.run(), app.watch.run(), reconcile.run(), retention.run(), returns.run()):
+                driving = _drive(app.watch, drivers)
+                for work in (app.watch.run(), driving, reconcile.run(), retention.run(), returns.run()):
                     group.create_task(work)
     finally:
         parts.metrics.leading.set(0)
         app.watch = None
+
+
+async def _drive(watch: RevisionWatch, drivers: Drivers) -> None:
+    """Judge nothing on what the leader before saw."""
+    await watch.caught_up()
+    await drivers.run()
 
 
 def _brake(settings: Settings) -> StormBrake:

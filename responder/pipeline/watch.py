@@ -30,6 +30,8 @@ from responder.workloads.observe import observe
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 5.0
+# What can't be seen within this is judged all the same: it may be this very API that does not answer.
+_CATCH_UP_SECONDS = 5.0
 # A record is not written at every look that finds a revision healthy, only this often.
 _HEALTH_WRITES = timedelta(minutes=1)
 
@@ -61,6 +63,18 @@ class RevisionWatch:
     def listed(self) -> bool:
         """True once everything was seen whole."""
         return all(scene.listed for scene in self._scenes)
+
+    async def caught_up(self) -> None:
+        """Return once every ledger says what was served when this watch began, or after 5 s.
+
+        Until then the records speak for a watch that ended: what began since would pass for never served.
+        """
+        try:
+            async with asyncio.timeout(_CATCH_UP_SECONDS):
+                for ledger in self._ledgers:
+                    await ledger.caught_up.wait()
+        except TimeoutError:
+            log.warning("ledgers_lag", workloads=[str(each.key) for each in self._ledgers if each.lags])
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -127,6 +141,8 @@ class _Scene:
             if found is not None:
                 history = parse_history(found, self._objects["revisions"].values(), pods.values())
                 ledger.look(history, continuous=continuous)
+            else:
+                ledger.caught_up.set()
 
 
 class _Ledger:
@@ -152,6 +168,13 @@ class _Ledger:
         self._watched_from: datetime | None = None
         self._pending: tuple[History, bool] | None = None
         self._seen = asyncio.Event()
+        self._looked = False
+        self.caught_up = asyncio.Event()
+
+    @property
+    def lags(self) -> bool:
+        """True until the record says what was served at the first look."""
+        return not self.caught_up.is_set()
 
     def look(self, history: History, *, continuous: bool) -> None:
         """Take note of a state; what it means is worked out at once, written as soon as possible."""
@@ -168,7 +191,10 @@ class _Ledger:
         while True:
             self._seen.clear()
             try:
+                looked = self._looked
                 await self._write()
+                if looked:
+                    self.caught_up.set()
                 await self._judge_health()
             except ResponderError as error:
                 log.warning("ledger_not_written", workload=str(self.key), error=str(error))
@@ -207,6 +233,7 @@ class _Ledger:
             self._watched_from = now
         ledger = self._spec.model_copy(update={"servings": self._servings})
         self._servings = observe(ledger, history, now, continuous=continuous)
+        self._looked = True
 
     async def _write(self) -> None:
         """Bring the record's servings up to what was seen, and tell who waits for changes."""

@@ -1,7 +1,7 @@
 """A gate in front of a simulated server: sees each request before it is carried out and after, or stops it.
 
-Faults match requests by their address; a gate may look at what they say, and act at the very moment. Tests put
-one up; without one every request just passes.
+Faults match requests by their address; a gate may look at what they say, and act at the very moment. Tests
+put one up; without one every request just passes.
 """
 
 from __future__ import annotations

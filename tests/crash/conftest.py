@@ -58,9 +58,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     lines = config.stash[_TABLE]
     if not lines:
         return
-    rows = [
-        tuple(str(getattr(line, name)) for name in _HEAD[:-1]) + (f"{line.seconds:.0f}",) for line in lines
-    ]
+    rows = [(*(str(getattr(line, name)) for name in _HEAD[:-1]), f"{line.seconds:.0f}") for line in lines]
     totals = tuple(str(sum(int(row[n]) for row in rows)) for n in range(2, len(_HEAD)))
     terminalreporter.section("killed at every step")
     for row in (_HEAD, *rows, ("all", "", *totals)):

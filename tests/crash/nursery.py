@@ -1,4 +1,4 @@
-"""Where replicas are forked: a process that has imported everything and runs nothing, so a start takes no time.
+"""Where replicas are forked: a process that has imported everything and runs nothing, so it takes no time.
 
 Each process of the pool has one of its own, forked before it plays its first run.
 """

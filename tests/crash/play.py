@@ -1,4 +1,4 @@
-"""One run: a story, a way to go on after the kill, and the point at which it comes. In a process of its own."""
+"""One run, in a process of its own: a story, the point of the kill, and the way to go on after it."""
 
 from __future__ import annotations
 

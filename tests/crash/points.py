@@ -89,7 +89,8 @@ class KillGate:
 
     async def _name(self, request: web.Request) -> str | None:
         """The step that a request is; None where it changes nothing that lasts."""
-        if request.method == "GET" or any(part in request.path for part in _NO_STEPS):
+        dry_run = "dryRun" in request.query
+        if request.method == "GET" or dry_run or any(part in request.path for part in _NO_STEPS):
             return None
         if not request.path.startswith("/api"):
             return _inbox_step(request.path, await request.read())

@@ -1,4 +1,4 @@
-"""Everything that `responder serve` imports, also what it imports late: loaded once, before replicas are forked."""
+"""Everything that `responder serve` imports, also late: loaded once, before replicas are forked."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from tests.flow.harness import LEAVE, ONCALL, ROLL_BACK
 LONG = timedelta(seconds=45)
 # A person who gets no answer tries again.
 _CLICK_AGAIN = timedelta(seconds=5)
-_AT_ONCE = {"ready_after": "100ms", "terminate_after": "300ms"}
 _ASKS: dict[str, Any] = {"alerts": {"very-slow": {"for": "2s"}}}
 _TELLS: dict[str, Any] = {"alerts": {"slow": {"for": "2s"}}}
 
@@ -27,33 +26,44 @@ class Story:
     rules: Mapping[str, Any] = field(default_factory=dict)
 
 
+def release(here: Scene, version: str, *, error_rate: float = 0.0, latency_p95: str = "120ms") -> None:
+    """Release a version whose pods come and go quickly."""
+    here.world.release(
+        version,
+        error_rate=error_rate,
+        latency_p95=latency_p95,
+        ready_after="100ms",
+        terminate_after="300ms",
+    )
+
+
 async def _rolled_back(here: Scene) -> None:
-    here.world.release("v2", error_rate=0.3, **_AT_ONCE)
+    release(here, "v2", error_rate=0.3)
     await here.phase("Closed", LONG)
 
 
 async def _asked_and_rolled_back(here: Scene) -> None:
-    here.world.release("v2", latency_p95="9s", **_AT_ONCE)
+    release(here, "v2", latency_p95="9s")
     await decide(here, ROLL_BACK)
     await here.phase("Closed", LONG)
 
 
 async def _asked_and_left(here: Scene) -> None:
-    here.world.release("v2", latency_p95="9s", **_AT_ONCE)
+    release(here, "v2", latency_p95="9s")
     await decide(here, LEAVE)
     await here.phase("Closed", LONG)
 
 
 async def _told(here: Scene) -> None:
-    here.world.release("v2", latency_p95="4s", **_AT_ONCE)
+    release(here, "v2", latency_p95="4s")
     await here.reason("ToldOnly", LONG)
     await here.until(lambda: here.world.slack.messages, LONG, "told on Slack")
-    here.world.release("v3", **_AT_ONCE)
+    release(here, "v3")
     await here.phase("Closed", LONG)
 
 
 async def _not_recovered(here: Scene) -> None:
-    here.world.release("v2", error_rate=0.3, **_AT_ONCE)
+    release(here, "v2", error_rate=0.3)
     await here.until(lambda: here.status().get("times", {}).get("trafficProvenAt"), LONG, "traffic proven")
     here.degrade("v1", error_rate=0.3)
     await here.phase("Settling", LONG)
@@ -62,9 +72,9 @@ async def _not_recovered(here: Scene) -> None:
 
 
 async def _followed(here: Scene) -> None:
-    here.world.release("v2", error_rate=0.3, **_AT_ONCE)
+    release(here, "v2", error_rate=0.3)
     await here.until(lambda: here.versions == ["v1", "v2", "v1"], LONG, "rolled back")
-    here.world.release("v3", error_rate=0.3, **_AT_ONCE)
+    release(here, "v3", error_rate=0.3)
     await decide(here, LEAVE, sequence=2)
     await here.phase("Closed", LONG, sequence=2)
     await here.phase("Closed", LONG)

@@ -1,7 +1,8 @@
 """SIGKILL at every recorded step of every story: it ends as it does when nobody is killed.
 
-The replica is a process of the real program, killed at the very moment at which a server gets the request that
-is the step, has carried it out, or has just answered it. Then it is started again, or the other one takes over.
+The replica is a process of the real program, killed at the very moment at which a server gets the request
+that is the step, has carried it out, or has just answered it. Then it is started again, or the other one
+takes over.
 """
 
 from __future__ import annotations

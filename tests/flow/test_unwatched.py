@@ -1,0 +1,33 @@
+"""A release that nobody watched: whoever leads next looks before it judges."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from responder.sandbox.api.faults import FaultRule, Refuse
+from tests.flow.harness import QUICK, SHORT, stage
+from tests.shared import run_story
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_released_and_alerted_of_while_nobody_led(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            faults = here.world.cluster.faults
+            await here.rest(4 * MINUTE)
+            faults.add(FaultRule("*", "/leases", Refuse(500)))
+            await here.until(lambda: not here.app.leading, MINUTE, "nobody leads")
+            here.world.release("v2", error_rate=0.05)
+            await here.until(here.incident, 4 * MINUTE, "taken in all the same")
+            await here.rest(MINUTE)
+            assert "phase" not in here.status() or here.reasons() == []
+            faults.clear()
+            await here.phase("Settling", 4 * MINUTE)
+            status = here.status()
+            assert (status["outcome"], status["rollback"]["automatic"]) == ("RolledBack", True)
+            assert here.reasons()[0] == "RollBack", here.reasons()
+            assert len(here.undos()) == 1
+
+    run_story(story())
