@@ -18,10 +18,10 @@ from responder.rules.promql import render, split_by, workload_labels
 from responder.tasks import together
 from responder.workloads.revision import Revision
 from responder.workloads.target import Target
-from responder.workloads.templates import HASH_LABEL
+from responder.workloads.workload import HASH_LABELS
 
 # What our scrape configuration gives every series of a pod, so that metrics split by revision and pod.
-HASH_METRIC_LABEL = HASH_LABEL.replace("-", "_")
+HASH_METRIC_LABELS = {kind: label.replace("-", "_") for kind, label in HASH_LABELS.items()}
 POD_METRIC_LABEL = "pod"
 # Source: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/#inspecting-alerts-during-runtime
 PENDING = 'ALERTS{alertstate="pending"}'
@@ -47,6 +47,7 @@ class Questions:
         self._now = now
         self._bad = bad
         self._target = target
+        self._hash_label = HASH_METRIC_LABELS[file.workload.kind]
         self.trouble = ""
 
     async def measure_now(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, Measurement]:
@@ -140,8 +141,8 @@ class Questions:
     async def _measure_apart(self, leaf: Comparison, began: datetime, beside_until: datetime | None) -> Apart:
         assert self._bad is not None
         assert self._target is not None
-        new = self._file.selector | {HASH_METRIC_LABEL: self._bad.hash}
-        old = self._file.selector | {HASH_METRIC_LABEL: self._target.revision.hash}
+        new = self._file.selector | {self._hash_label: self._bad.hash}
+        old = self._file.selector | {self._hash_label: self._target.revision.hash}
         beside = timedelta() if beside_until is None else beside_until - began
         async with together() as group:
             now = group.create_task(self._measure_enough(leaf, new))
@@ -174,7 +175,7 @@ class Questions:
             threshold=leaf.threshold,
             quantile=metric.quantile,
         )
-        split = split_by(query, (POD_METRIC_LABEL, HASH_METRIC_LABEL))
+        split = split_by(query, (POD_METRIC_LABEL, self._hash_label))
         if split is None:
             return {}
         try:
@@ -186,7 +187,7 @@ class Questions:
             # Only that it can't be asked apart: the query itself is asked whole beside this.
             return {}
         return {
-            (labels[POD_METRIC_LABEL], labels.get(HASH_METRIC_LABEL, "")): sample.value
+            (labels[POD_METRIC_LABEL], labels.get(self._hash_label, "")): sample.value
             for sample in found
             if POD_METRIC_LABEL in (labels := sample.labels)
         }
@@ -202,11 +203,11 @@ class Questions:
     async def _measure_target(self, leaf: Comparison, target: Revision, began: datetime) -> Measurement:
         """On the target's own pods, or on the whole workload where the metric does not split by revision."""
         metric = self._file.metrics[leaf.metric]
-        own = self._file.selector | {HASH_METRIC_LABEL: target.hash}
+        own = self._file.selector | {self._hash_label: target.hash}
         measured = await self._measure(leaf, own, began, metric.range)
         if measured.measured or self._bad is None:
             return measured
-        of_bad = self._file.selector | {HASH_METRIC_LABEL: self._bad.hash}
+        of_bad = self._file.selector | {self._hash_label: self._bad.hash}
         splits = await self._measure(leaf, of_bad, self._now, metric.range)
         if splits.measured:
             return measured

@@ -28,6 +28,7 @@ from responder.sandbox.controllers.runner import Controllers
 from responder.sandbox.gate import Gate
 
 DEPLOYMENTS = "deployments.apps"
+WORKLOADS = {"Deployment": DEPLOYMENTS, "StatefulSet": "statefulsets.apps", "DaemonSet": "daemonsets.apps"}
 _MANAGER = "kubectl"
 
 
@@ -139,10 +140,11 @@ class Cluster:
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         change_cause: str | None = None,
+        kind: str = "Deployment",
     ) -> Object:
-        """Change a Deployment's template as a delivery does: first container's image, labels, annotations."""
-        deployment = self.deployment(namespace, name)
-        template = deployment["spec"]["template"]
+        """Change a workload's template as a delivery does: first container's image, labels, annotations."""
+        workload = self.workload(kind, namespace, name)
+        template = workload["spec"]["template"]
         metadata = template.setdefault("metadata", {})
         if image is not None:
             template["spec"]["containers"][0]["image"] = image
@@ -150,8 +152,8 @@ class Cluster:
         metadata["annotations"] = annotations_of(template) | dict(annotations or {})
         if change_cause is not None:
             cause = {"kubernetes.io/change-cause": change_cause}
-            deployment["metadata"]["annotations"] = annotations_of(deployment) | cause
-        return self.store.update(DEPLOYMENTS, deployment, manager=_MANAGER)
+            workload["metadata"]["annotations"] = annotations_of(workload) | cause
+        return self.store.update(WORKLOADS[kind], workload, manager=_MANAGER)
 
     def set_image(self, namespace: str, name: str, image: str) -> Object:
         """Release with nothing but another image in the first container."""
@@ -159,20 +161,25 @@ class Cluster:
 
     def deployment(self, namespace: str, name: str) -> Object:
         """The Deployment as it is now; ResponderError when there is none."""
-        found = self.store.get(DEPLOYMENTS, namespace, name)
+        return self.workload("Deployment", namespace, name)
+
+    def workload(self, kind: str, namespace: str, name: str) -> Object:
+        """The workload as it is now; ResponderError when there is none."""
+        found = self.store.get(WORKLOADS[kind], namespace, name)
         if found is None:
-            raise ResponderError(f"the sandbox has no Deployment {namespace}/{name}: apply it first")
+            raise ResponderError(f"the sandbox has no {kind} {namespace}/{name}: apply it first")
         return found
 
-    async def rollout_complete(self, namespace: str, name: str, *, timeout_seconds: float = 600) -> Object:
-        """Wait until all pods run the Deployment's template and are available; the Deployment then."""
-
-        def complete() -> bool:
-            deployment = self.deployment(namespace, name)
-            return is_complete(deployment, status_of(deployment))
-
-        await self.wait_until(complete, f"rollout of {namespace}/{name}", timeout_seconds=timeout_seconds)
-        return self.deployment(namespace, name)
+    async def rollout_complete(
+        self, namespace: str, name: str, *, timeout_seconds: float = 600, kind: str = "Deployment"
+    ) -> Object:
+        """Wait until all pods run the workload's template and are available; the workload then."""
+        await self.wait_until(
+            lambda: _is_rolled_out(self.workload(kind, namespace, name)),
+            f"rollout of {namespace}/{name}",
+            timeout_seconds=timeout_seconds,
+        )
+        return self.workload(kind, namespace, name)
 
     async def wait_until(
         self, condition: Callable[[], bool], what: str, *, timeout_seconds: float = 600
@@ -191,3 +198,17 @@ class Cluster:
             ) from error
         finally:
             unsubscribe()
+
+
+def _is_rolled_out(workload: Object) -> bool:
+    """Source: kubectl pkg/polymorphichelpers/rollout_status.go, for StatefulSets and DaemonSets."""
+    status = status_of(workload)
+    if workload["kind"] == "Deployment":
+        return is_complete(workload, status)
+    if int(status.get("observedGeneration") or 0) < int(workload["metadata"]["generation"]):
+        return False
+    if workload["kind"] == "StatefulSet":
+        updated, available = status.get("updatedReplicas"), status.get("availableReplicas")
+        return bool(updated == available == workload["spec"]["replicas"])
+    updated, available = status.get("updatedNumberScheduled"), status.get("numberAvailable")
+    return bool(updated == available == status.get("desiredNumberScheduled"))

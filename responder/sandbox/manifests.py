@@ -40,6 +40,19 @@ def deployment(
     }
 
 
+def statefulset(name: str, *, replicas: int = 3, **members: Any) -> Object:
+    """A StatefulSet as a Deployment of these members would be, with a Service of its name."""
+    made = deployment(name, replicas=replicas, **members)
+    return {**made, "kind": "StatefulSet", "spec": {**made["spec"], "serviceName": name}}
+
+
+def daemonset(name: str, **members: Any) -> Object:
+    """A DaemonSet as a Deployment of these members would be, with a pod on every node."""
+    made = deployment(name, **members)
+    spec = {key: value for key, value in made["spec"].items() if key != "replicas"}
+    return {**made, "kind": "DaemonSet", "spec": spec}
+
+
 def service(
     name: str = "payment-service", *, namespace: str = "default", app: str | None = None, **spec: Any
 ) -> Object:

@@ -7,9 +7,9 @@ place. Nothing decides here. Started by the demo and by the flow tests.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from responder.sandbox.inboxes.app import Inboxes, inboxes_app
 from responder.sandbox.inboxes.pagerduty import PagerDutyInbox
 from responder.sandbox.inboxes.slack import SlackInbox
 from responder.sandbox.inboxes.slack_clicks import SlackHands
-from responder.sandbox.manifests import deployment, service
+from responder.sandbox.manifests import daemonset, deployment, service, statefulset
 from responder.sandbox.oracle import Oracle
 from responder.sandbox.prometheus.api import prometheus_app
 from responder.sandbox.prometheus.rulefile import parse_rule_file
@@ -80,6 +80,8 @@ class Plan:
     readiness_probe: tuple[int, int] = (10, 3)  # period in seconds, failure threshold
     endpoints_per_slice: int = 100
     seed: int = 1
+    # Members of the workload's specification beyond the usual ones.
+    spec: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -108,6 +110,10 @@ class World:
     @property
     def name(self) -> str:
         return self.plan.file.workload.name
+
+    @property
+    def kind(self) -> str:
+        return self.plan.file.workload.kind
 
     def kubeconfig(self) -> dict[str, Any]:
         """What the responder gets: its own account's token."""
@@ -140,16 +146,21 @@ class World:
             image=image(self.name, version),
             annotations={ERROR_RATE: str(error_rate), LATENCY_P95: latency_p95, **extra},
             change_cause=change_cause,
+            kind=self.kind,
         )
 
-    def deployment(self) -> dict[str, Any]:
+    def workload(self) -> dict[str, Any]:
         """The workload as the cluster holds it."""
+        return self.cluster.workload(self.kind, self.namespace, self.name)
+
+    def deployment(self) -> dict[str, Any]:
+        """The workload as the cluster holds it, where it is a Deployment."""
         return self.cluster.deployment(self.namespace, self.name)
 
     @property
     def version(self) -> str:
-        """The version in the Deployment's template."""
-        return str(self.deployment()["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2])
+        """The version in the workload's template."""
+        return str(self.workload()["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2])
 
 
 def image(name: str, version: str) -> str:
@@ -209,7 +220,7 @@ async def start_world(clock: Clock, plan: Plan, responder_port: int) -> AsyncIte
         if plan.built_in_alerts:
             works += await _start_alerts(stack, world)
         await stack.enter_async_context(alongside(*works))
-        await cluster.rollout_complete(workload.namespace, workload.name)
+        await cluster.rollout_complete(workload.namespace, workload.name, kind=workload.kind)
         yield world
 
 
@@ -265,7 +276,8 @@ def _furnish(cluster: Cluster, plan: Plan) -> None:
     workload = plan.file.workload
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": workload.namespace}})
     grant_workloads(cluster, workload.namespace)
-    manifest = deployment(
+    make = {"Deployment": deployment, "StatefulSet": statefulset, "DaemonSet": daemonset}[workload.kind]
+    manifest = make(
         workload.name,
         namespace=workload.namespace,
         replicas=plan.replicas,
@@ -276,6 +288,7 @@ def _furnish(cluster: Cluster, plan: Plan) -> None:
             "prometheus.io/scrape": "true",
             "prometheus.io/port": str(METRICS_PORT),
         },
+        **plan.spec,
     )
     period, failures = plan.readiness_probe
     manifest["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = {

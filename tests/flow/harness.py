@@ -18,6 +18,7 @@ from responder.incidents.model import AlertEntry
 from responder.rules.load import load_rules
 from responder.sandbox.api.request_log import RequestRecord
 from responder.sandbox.api.store import Event
+from responder.sandbox.cluster import WORKLOADS
 from responder.sandbox.inboxes.pagerduty import PagedAlert
 from responder.sandbox.inboxes.slack_clicks import ClickResult, SlackUser, buttons
 from responder.sandbox.inboxes.slack_messages import Message
@@ -69,7 +70,7 @@ class Stage:
 
     def note(self, event: Event) -> None:
         """Keep the versions, by the store's own events."""
-        if event.resource.key == DEPLOYMENTS and event.type != "DELETED":
+        if event.resource.key == WORKLOADS[self.world.kind] and event.type != "DELETED":
             version = version_of(event.object)
             if self.versions[-1:] != [version]:
                 self.versions.append(version)
@@ -168,8 +169,8 @@ class Stage:
         store.update(resource, obj, manager="kubectl")
 
     def annotate_workload(self, key: str, value: str | None) -> None:
-        """Set or remove an annotation of the Deployment."""
-        self.annotate(DEPLOYMENTS, self.world.namespace, self.world.name, key, value)
+        """Set or remove an annotation of the workload."""
+        self.annotate(WORKLOADS[self.world.kind], self.world.namespace, self.world.name, key, value)
 
     def pause(self, paused: bool) -> None:
         """Pause or resume the Deployment's rollout."""
@@ -235,8 +236,8 @@ class Stage:
         ]
 
     def writes(self) -> list[RequestRecord]:
-        """Every accepted write to a Deployment over HTTP: the responder is the only one that speaks HTTP."""
-        return self.world.cluster.log.writes("/deployments/")
+        """Every accepted write to the workload's kind over HTTP: only the responder speaks HTTP."""
+        return self.world.cluster.log.writes(f"/{self.world.kind.lower()}s/")
 
     def undos(self) -> list[RequestRecord]:
         """The accepted patches that changed a template, from the API server's own log."""
@@ -253,10 +254,15 @@ class Stage:
 
     def rs_uid(self, version: str) -> str:
         """The ReplicaSet of a version."""
-        for rs in self.world.cluster.store.list("replicasets.apps", self.world.namespace):
-            if version_of(rs) == version:
-                return str(rs["metadata"]["uid"])
-        pytest.fail(f"no ReplicaSet of {version}")
+        return str(self.revision(version)["metadata"]["uid"])
+
+    def revision(self, version: str) -> dict[str, Any]:
+        """What keeps a version's template: its ReplicaSet or ControllerRevision."""
+        kept = "replicasets.apps" if self.world.kind == "Deployment" else "controllerrevisions.apps"
+        for each in self.world.cluster.store.list(kept, self.world.namespace):
+            if version_of(each.get("data") or each) == version:
+                return dict(each)
+        pytest.fail(f"no revision of {version}")
 
 
 def version_of(obj: dict[str, Any]) -> str:
@@ -297,7 +303,7 @@ def _merge(content: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     merged = dict(content)
     for key, value in change.items():
         merged[key] = _merge(merged[key], value) if isinstance(value, dict) and key in merged else value
-    return merged
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 @asynccontextmanager

@@ -18,6 +18,12 @@ UNUSED: dict[Grant, str] = {
     ("get", "", "configmaps"): "the templates of these stories refer to none",
     ("get", "", "persistentvolumeclaims"): "likewise",
     ("get", "", "serviceaccounts"): "likewise",
+    **{
+        (verb, "apps", kind): "the same of the other kinds, in test_other_kinds.py"
+        for kind in ("statefulsets", "daemonsets")
+        for verb in ("get", "list", "watch", "patch")
+    },
+    **{(verb, "apps", "controllerrevisions"): "likewise" for verb in ("list", "watch")},
 }
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from responder.rules.facts import Facts
 from responder.verdicts import Verdict, failed, passed, unknown
+from responder.workloads.workload import StatefulSet
 
 
 def workload_exists(facts: Facts) -> Verdict:
     """The alert maps to one workload, whose controllers have seen its present template."""
     check = "WorkloadExists"
-    if facts.file.workload.kind != "Deployment":
-        message = f"The {facts.file.workload} is no Deployment: people are told, it is not rolled back."
-        return failed(check, "KindNotRolledBack", message)
     if facts.history is None:
         return failed(check, "WorkloadNotFound", f"There is no {facts.file.workload} in the cluster.")
     workload = facts.history.workload
@@ -56,12 +54,20 @@ def target_exists(facts: Facts) -> Verdict:
 
 
 def not_paused(facts: Facts) -> Verdict:
-    """The Deployment is not paused: its controller would not carry out the undo."""
-    check = "NotPaused"
-    if facts.history is not None and facts.history.workload.paused:
-        return failed(
-            check,
-            "Paused",
-            f"The {facts.file.workload} is paused: `kubectl rollout resume` it before it can be rolled back.",
-        )
+    """Its controller would carry out the undo: on all pods, and by itself."""
+    check, name = "NotPaused", facts.file.workload
+    workload = None if facts.history is None else facts.history.workload
+    if workload is not None and workload.paused:
+        message = f"The {name} is paused: `kubectl rollout resume` it before it can be rolled back."
+        return failed(check, "Paused", message)
+    if workload is not None and workload.rolls_on_delete:
+        message = f"The {name} has the update strategy OnDelete: its pods stay as they are until deleted."
+        return failed(check, "UpdatesOnDelete", message)
+    if isinstance(workload, StatefulSet) and facts.target is not None and workload.partition > 0:
+        kept, target = workload.current_revision, facts.target.revision.name
+        if kept != target:
+            message = (
+                f"The partition of the {name} keeps {workload.partition} pods at {kept}, not at {target}."
+            )
+            return failed(check, "PartitionHoldsBack", message, partition=workload.partition)
     return passed(check, "NotPaused", "The rollout is not paused.")

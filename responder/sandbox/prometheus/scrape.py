@@ -1,7 +1,7 @@
 """Scrapes the simulated pods in process, under the label contract that the real scrape configuration has too.
 
-Every series carries job, instance, namespace, pod, and where they apply pod_template_hash and the workload:
-deployment, statefulset or daemonset.
+Every series carries job, instance, namespace, pod, and where they apply the revision (pod_template_hash or
+controller_revision_hash) and the workload: deployment, statefulset or daemonset.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Scraper:
             "statefulset": pod.owner_name if pod.owner_kind == "StatefulSet" else "",
             "daemonset": pod.owner_name if pod.owner_kind == "DaemonSet" else "",
             "pod_template_hash": pod.pod_template_hash,
+            "controller_revision_hash": pod.controller_revision_hash,
         }
         return {name: value for name, value in labels.items() if value}
 

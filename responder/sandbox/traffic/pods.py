@@ -16,6 +16,7 @@ from responder.sandbox.traffic.behaviour import ERROR_RATE, LATENCY_P95, Behavio
 PODS = "pods"
 REPLICA_SETS = "replicasets.apps"
 TEMPLATE_HASH = "pod-template-hash"
+REVISION_HASH = "controller-revision-hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class PodFacts:
     crashed: bool
     restarts: int
     pod_template_hash: str
+    controller_revision_hash: str
     owner_kind: str
     owner_name: str
     owner_uid: str
@@ -138,6 +140,7 @@ def read_pod(obj: dict[str, Any], origin: Origin | None = None) -> PodFacts:
     metadata, status, owner = obj["metadata"], obj.get("status") or {}, _controller(obj)
     annotations = metadata.get("annotations") or {}
     template_hash = (metadata.get("labels") or {}).get(TEMPLATE_HASH, "")
+    revision_hash = (metadata.get("labels") or {}).get(REVISION_HASH, "")
     containers = status.get("containerStatuses") or []
     return PodFacts(
         namespace=metadata["namespace"],
@@ -148,13 +151,20 @@ def read_pod(obj: dict[str, Any], origin: Origin | None = None) -> PodFacts:
         crashed=any("waiting" in (each.get("state") or {}) for each in containers),
         restarts=sum(each.get("restartCount", 0) for each in containers),
         pod_template_hash=template_hash,
+        controller_revision_hash=revision_hash,
         owner_kind=owner.get("kind", ""),
         owner_name=owner.get("name", ""),
         owner_uid=owner.get("uid", ""),
         error_rate=annotations.get(ERROR_RATE),
         latency_p95=annotations.get(LATENCY_P95),
-        origin=origin or Origin(owner.get("name", ""), owner.get("uid", ""), template_hash),
+        origin=origin or _origin(owner, template_hash, revision_hash),
     )
+
+
+def _origin(owner: dict[str, Any], template_hash: str, revision_hash: str) -> Origin:
+    """Pods of one StatefulSet or DaemonSet have one owner: what tells their templates apart is the revision."""
+    uid = owner.get("uid", "")
+    return Origin(owner.get("name", ""), f"{uid}/{revision_hash}" if revision_hash else uid, template_hash)
 
 
 def _controller(obj: dict[str, Any]) -> dict[str, Any]:

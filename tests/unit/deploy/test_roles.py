@@ -38,7 +38,8 @@ def test_the_responder_writes_little() -> None:
         ("create", "responder.dev", "decisions"),
         ("delete", "responder.dev", "decisions"),
     }
-    assert writes("responder-workloads") == {("patch", "apps", "deployments")}
+    kinds = ("deployments", "statefulsets", "daemonsets")
+    assert writes("responder-workloads") == {("patch", "apps", kind) for kind in kinds}
 
 
 def test_workloads_are_reached_only_where_an_overlay_says() -> None:

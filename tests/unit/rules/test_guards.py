@@ -24,6 +24,7 @@ from responder.workloads.ledger import LeftAlone, RollbackDone
 from responder.workloads.revision import ReplicaSet
 from responder.workloads.target import Target
 from responder.workloads.views import IRREVERSIBLE
+from responder.workloads.workload import StatefulSet
 from tests.unit.rules.build import (
     BRAKE,
     ERRORS,
@@ -182,22 +183,20 @@ def released(*later: str, marked: str = "", number: int = 2, earlier: str = "") 
     return history("v2", *owned)
 
 
+def stateful(current: str, **strategy: Any) -> History:
+    """A StatefulSet of that update strategy, whose pods below a partition run the revision of that name."""
+    workload = {"kind": "StatefulSet", "metadata": PLAIN.workload.raw["metadata"]}
+    spec = {"updateStrategy": {"type": "RollingUpdate", **strategy}}
+    return replace(
+        PLAIN, workload=StatefulSet({**workload, "spec": spec, "status": {"currentRevision": current}})
+    )
+
+
 BAD_3 = released(number=3).by_uid("uid-v2")
 
 CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("WorkloadExists", P, "WorkloadFound", {}),
     ("WorkloadExists", F, "WorkloadNotFound", {"history": None, "bad": None, "target": None}),
-    (
-        "WorkloadExists",
-        F,
-        "KindNotRolledBack",
-        {
-            "file": replace(FILE, workload=replace(FILE.workload, kind="StatefulSet")),
-            "history": None,
-            "bad": None,
-            "target": None,
-        },
-    ),
     (
         "WorkloadExists",
         F,
@@ -215,6 +214,11 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("TargetExists", F, "TargetWasBlamed", {"target": Target(V3, certain=True)}),
     ("NotPaused", P, "NotPaused", {}),
     ("NotPaused", F, "Paused", {"history": history(paused=True)}),
+    ("NotPaused", P, "NotPaused", {"history": stateful("app-v1")}),
+    ("NotPaused", F, "UpdatesOnDelete", {"history": stateful("app-v1", type="OnDelete")}),
+    ("NotPaused", F, "PartitionHoldsBack", {"history": stateful("app-v2", rollingUpdate={"partition": 2})}),
+    # The pods below the partition never left the target: going back there is an update like any other.
+    ("NotPaused", P, "NotPaused", {"history": stateful("app-v1", rollingUpdate={"partition": 2})}),
     ("NotProtected", P, "NotProtected", {}),
     ("NotProtected", F, "Protected", {"protected": "Nothing there is rolled back."}),
     ("StillTrue", P, "ConditionTrue", {}),
