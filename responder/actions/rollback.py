@@ -6,6 +6,7 @@ Safe to call again: an attempt is recognised on the workload by its fence and te
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 
 from responder.actions.undo import (
@@ -29,6 +30,7 @@ from responder.clients.kubernetes import (
 from responder.errors import Temporary
 from responder.rules.facts import Freeze
 from responder.tasks import together
+from responder.workloads.freeze import frozen
 from responder.workloads.history import History, parse_history
 from responder.workloads.key import WorkloadKey
 from responder.workloads.templates import Template
@@ -38,7 +40,10 @@ from responder.workloads.workload import Workload, parse_workload
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The undo that was decided: of which workload, from which revision to which, under which fence."""
+    """The undo that was decided: of which workload, from which revision to which, under which fence.
+
+    A freeze that had ended by `tried_at` is none.
+    """
 
     key: WorkloadKey
     workload_uid: str
@@ -46,6 +51,7 @@ class Attempt:
     target_uid: str
     fence: Fence
     freezes_overruled: tuple[str, ...]
+    tried_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +172,19 @@ def _plan(attempt: Attempt, history: History | None) -> Applied | Refused | Patc
     if current is None or current.uid != attempt.bad_uid or workload.fence != attempt.fence.before:
         bad = history.by_uid(attempt.bad_uid)
         judged = workload.template if bad is None else bad.template
-        return Refused(*explain_refusal(workload, judged, attempt.fence))
+        return Refused(*explain_refusal(workload, judged, attempt.fence, frozen=_frozen(attempt, workload)))
     try:
-        overruled = _overruled(attempt, workload)
-        operations = plan_undo(workload, target, attempt.fence, freeze_overruled=overruled)
+        passed_over = FREEZE in workload.annotations and not _frozen(attempt, workload)
+        operations = plan_undo(workload, target, attempt.fence, freeze_overruled=passed_over)
     except NothingToUndo as error:
         return Refused("NothingToUndo", str(error))
     return workload, operations
 
 
-def _overruled(attempt: Attempt, workload: Workload) -> bool:
-    """Whether the freeze that the workload carries is one that the person who decided had seen."""
-    reason = workload.annotations.get(FREEZE)
-    return reason is not None and Freeze(str(attempt.key), reason).digest in attempt.freezes_overruled
+def _frozen(attempt: Attempt, workload: Workload) -> bool:
+    """Whether the workload carries a freeze that counts: not over, nor seen by the person who decided."""
+    value = frozen(workload.raw, attempt.tried_at)
+    return value is not None and Freeze(str(attempt.key), value).digest not in attempt.freezes_overruled
 
 
 async def _recognise_or_retry(kubernetes: Kubernetes, attempt: Attempt, error: OutcomeUnknown) -> Result:
@@ -199,7 +205,7 @@ async def _explain(kubernetes: Kubernetes, attempt: Attempt, judged: Template) -
     if isinstance(world, Applied | Refused):
         return world
     workload, _ = world
-    return Refused(*explain_refusal(workload, judged, attempt.fence))
+    return Refused(*explain_refusal(workload, judged, attempt.fence, frozen=_frozen(attempt, workload)))
 
 
 def _path(key: WorkloadKey) -> str:

@@ -36,8 +36,9 @@ def plan_undo(
 ) -> list[Operation]:
     """The patch that brings back the target's template, if nothing has changed since `workload` was read.
 
-    A freeze mark stops it unless a person overruled the freeze. Raises NothingToUndo when the templates are
-    equal. Source: kubectl pkg/polymorphichelpers/rollback.go for the template; the tests are ours.
+    A freeze mark stops it unless a person overruled it or it has ended. Raises NothingToUndo when the
+    templates are equal. Source: kubectl pkg/polymorphichelpers/rollback.go for the template; the tests are
+    ours.
     """
     if same_template(workload.template, target.template):
         raise NothingToUndo(
@@ -73,7 +74,7 @@ def undone(workload: Workload, target: Template, fence: str) -> bool:
     return workload.fence == fence and same_template(workload.template, target)
 
 
-def explain_refusal(workload: Workload, judged: Template, fence: Fence) -> tuple[str, str]:
+def explain_refusal(workload: Workload, judged: Template, fence: Fence, *, frozen: bool) -> tuple[str, str]:
     """Why the patch's tests did not hold, by what the workload looks like now: a reason and a sentence.
 
     The server's answer to a failed test names no test.
@@ -85,7 +86,7 @@ def explain_refusal(workload: Workload, judged: Template, fence: Fence) -> tuple
         return "Paused", f"Somebody paused {name} just before the undo."
     if workload.rolls_on_delete:
         return "UpdatesOnDelete", f"Somebody set the update strategy of {name} to OnDelete before the undo."
-    if FREEZE in workload.annotations:
+    if frozen:
         return "Frozen", f"Somebody froze {name} just before the undo."
     if workload.fence != fence.before:
         return "FencedByAnother", f"Another attempt fenced {name}: its {FENCE} is {workload.fence}."

@@ -28,11 +28,12 @@ from responder.rules.facts import Answer, Facts, Freeze, Preflight, Question
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule, RuleFile
 from responder.tasks import together
+from responder.workloads.freeze import frozen
 from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import Ledger
 from responder.workloads.target import Target, select_target
-from responder.workloads.views import FREEZE, Pod
+from responder.workloads.views import Pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,10 @@ class Gatherer:
         async with together() as group:
             own = group.create_task(self._kubernetes.get(paths.namespace(namespace)))
             home = group.create_task(self._kubernetes.get(paths.namespace(self._home)))
+        now = self._clock.now()
         marks = (
-            *_freeze(own.result(), f"namespace {namespace}"),
-            *_freeze(home.result(), "everything"),
+            *_freeze(own.result(), f"namespace {namespace}", now),
+            *_freeze(home.result(), "everything", now),
         )
         return SharedFreezes(marks, asked_seconds)
 
@@ -180,7 +182,7 @@ class Gatherer:
             freezes = group.create_task(self.read_shared_freezes(key.namespace))
             answer = group.create_task(self._read_answer(incident))
         found = history.result()
-        marks = () if found is None else _freeze(found.workload.raw, str(key))
+        marks = () if found is None else _freeze(found.workload.raw, str(key), self._clock.now())
         return Cluster(found, record.result().spec, (*marks, *freezes.result().marks), answer.result())
 
     async def _look_ahead(
@@ -252,6 +254,6 @@ def _question(incident: Incident) -> Question | None:
     return Question("", action, (), awaited) if awaited and action is not None else None
 
 
-def _freeze(obj: Object, where: str) -> tuple[Freeze, ...]:
-    annotations = (obj.get("metadata") or {}).get("annotations") or {}
-    return (Freeze(where, str(annotations[FREEZE])),) if FREEZE in annotations else ()
+def _freeze(obj: Object, where: str, now: datetime) -> tuple[Freeze, ...]:
+    value = frozen(obj, now)
+    return () if value is None else (Freeze(where, value),)

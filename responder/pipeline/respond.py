@@ -27,6 +27,7 @@ from responder.incidents.store import IncidentStore
 from responder.pipeline.close import close, finish, leave_alone, remember_rollback
 from responder.pipeline.gather import Gatherer, SharedFreezes
 from responder.pipeline.settle import Settling, assess_settling
+from responder.pipeline.turns import Turns
 from responder.pipeline.unattributed import judge_unattributed
 from responder.rules.conditions import AnyOf, Condition
 from responder.rules.decide import Course, decide
@@ -95,12 +96,16 @@ class Responder:
         self._clock = clock
         self._metrics = metrics
         self._decide_every = decide_every
+        self._turns = Turns()
 
-    async def step(self, incident: Incident) -> Step:
-        """Do what the incident's phase asks for. Raises Conflict when it changed meanwhile: read it again."""
+    async def step(self, incident: Incident, *, routine: bool = False) -> Step:
+        """Do what the incident's phase asks for. Raises Conflict when it changed meanwhile: read it again.
+
+        `routine` says that nothing is known to have changed since it was judged last.
+        """
         match incident.phase:
             case Phase.OPEN | Phase.AWAITING_DECISION:
-                return await self._judge(incident)
+                return await self._judge(incident, routine=routine)
             case Phase.ROLLING_BACK:
                 return await self._undo(incident)
             case Phase.VERIFYING:
@@ -113,14 +118,15 @@ class Responder:
             case _:
                 assert_never(incident.phase)
 
-    async def _judge(self, incident: Incident) -> Step:
+    async def _judge(self, incident: Incident, *, routine: bool) -> Step:
         """Facts once, a pure decision, its record, and only then the effect."""
         file = self._rules.file_for(incident.key)
         rules, firing = self._matching(incident)
         if file is None or not rules:
             return await self._judge_unattributed(incident)
-        facts = await self._gatherer.gather(incident, file, rules, firing)
-        judgement = decide(facts)
+        async with self._turns.turn(routine=routine):
+            facts = await self._gatherer.gather(incident, file, rules, firing)
+            judgement = decide(facts)
         status = advance.judged(incident, judgement, file, facts.now)
         if judgement.reason != incident.status.reason:
             self._metrics.decisions.labels(judgement.course.value, judgement.reason).inc()
@@ -164,6 +170,7 @@ class Responder:
             target_uid=rollback.target.uid,
             fence=Fence(rollback.previous_fence, incident.fence(rollback.attempt)),
             freezes_overruled=rollback.freezes_overruled,
+            tried_at=self._clock.now(),
         )
         try:
             result = await self._undo_or_void(attempt, incident, rollback, seen)

@@ -28,6 +28,7 @@ async def decided(subject: Subject) -> Attempt:
         target_uid=(await subject.replicaset("v1"))["metadata"]["uid"],
         fence=Fence(None, "incident.1"),
         freezes_overruled=(),
+        tried_at=subject.clock.now(),
     )
 
 

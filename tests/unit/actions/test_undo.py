@@ -210,6 +210,7 @@ def test_an_attempt_is_recognised_by_fence_and_template(
 def test_a_refusal_is_explained_by_what_is_there_now(change: Change, reason: str) -> None:
     found = deployment()
     change(found)
-    explained, message = explain_refusal(Deployment(found), template("bad"), FIRST)
+    frozen = FREEZE in found["metadata"].get("annotations", {})
+    explained, message = explain_refusal(Deployment(found), template("bad"), FIRST, frozen=frozen)
     assert explained == reason
     assert "payments/payment" in message

@@ -87,6 +87,7 @@ class Scene:
             target_uid=self.uid(target),
             fence=Fence(found.fence, fence),
             freezes_overruled=(),
+            tried_at=self.cluster.clock.now(),
         )
 
     async def undo(self, attempt: Attempt, meanwhile: Callable[[], Any] | None = None) -> Result:
