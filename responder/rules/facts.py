@@ -14,6 +14,7 @@ from responder.rules.model import Rule, RuleFile, strongest
 from responder.rules.storm import StormBrake, Wish
 from responder.workloads.history import History
 from responder.workloads.ledger import Ledger
+from responder.workloads.owners import Owner
 from responder.workloads.revision import Revision
 from responder.workloads.target import Target
 
@@ -106,6 +107,18 @@ class Preflight:
 
 
 @dataclass(frozen=True, slots=True)
+class Pausing:
+    """What a look ahead of pausing the workload's owner found: not `needed` where it syncs nothing by itself.
+
+    `refusal` says why it can't be paused, `untold` why that can't be told.
+    """
+
+    needed: bool = True
+    refusal: str = ""
+    untold: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Others:
     """What workloads want of late, this incident's among them, and what would be a storm.
 
@@ -130,7 +143,7 @@ class Facts:
     `blamed` are the UIDs of the revisions that this incident was put down to before.
     `apart` and `by_pod` have the comparisons' metrics by revision and by pod, `nodes` the node of each pod of
     `bad` by the pod's name; None where the pods could not be read. `dependencies` go by their
-    names in the rule file.
+    names in the rule file. `owners` are whoever else decides what the workload runs.
     """
 
     now: datetime
@@ -150,6 +163,8 @@ class Facts:
     nodes: Mapping[str, str] | None = None
     dependencies: Mapping[str, DependencyState] = field(default_factory=dict)
     preflight: Preflight | None = None
+    owners: tuple[Owner, ...] = ()
+    pausing: Pausing | None = None
     others: Others | None = None
     freezes: tuple[Freeze, ...] = ()
     protected: str | None = None
@@ -178,6 +193,14 @@ class Facts:
         """The comparisons of the leading condition that are true now."""
         values = values_of(self.rule.condition, self.measurements)
         return tuple(leaf for leaf in comparisons(self.rule.condition) if holds(leaf, values))
+
+    @property
+    def to_pause(self) -> Owner | None:
+        """The owner that is to be paused around an undo; None where none is, or can be."""
+        looked = self.pausing
+        if looked is None or not looked.needed or looked.refusal or looked.untold:
+            return None
+        return self.owners[0]
 
     @property
     def bad_from(self) -> datetime | None:

@@ -23,6 +23,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "Dependency",
+    "GitOps",
     "Metric",
     "Mode",
     "OnExpiry",
@@ -78,6 +79,14 @@ class Mode(StrEnum):
 
     ACT = "act"
     OBSERVE = "observe"
+
+
+class GitOps(StrEnum):
+    """What happens where somebody else decides what the workload runs: Argo CD, Flux, Helm, an operator."""
+
+    REFUSE = "refuse"
+    ASK = "ask"
+    PAUSE = "pause"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +170,8 @@ class RollbackPolicy:
     settle: timedelta | None = None
     # One good window may be luck, three in a row hardly ever.
     good_windows: int = 3
+    # Whoever deploys it would bring the bad revision back: a person should know, and change Git as well.
+    gitops: GitOps = GitOps.ASK
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from responder.rules.fields import (
     whole_number,
 )
 from responder.rules.findings import TextError
-from responder.rules.model import MIN_BAD_SAMPLES, MIN_SAMPLES, Metric, RollbackPolicy
+from responder.rules.model import MIN_BAD_SAMPLES, MIN_SAMPLES, GitOps, Metric, RollbackPolicy
 from responder.rules.promql import check_query, find_narrowing, find_placeholders, render
 from responder.rules.quantities import Unit, format_duration
 from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
@@ -44,7 +44,7 @@ METRIC_KEYS = (
 )  # fmt: skip
 ROLLBACK_KEYS = (
     "window", "caused_within", "within", "recover_within",
-    "cooldown", "clean_gap", "hold", "settle", "good_windows",
+    "cooldown", "clean_gap", "hold", "settle", "good_windows", "gitops",
 )  # fmt: skip
 SLACK_KEYS = ("channel", "deciders")
 
@@ -188,6 +188,7 @@ def parse_rollback(node: yaml.Node, findings: Findings) -> RollbackPolicy:
         hold=optional("hold", "1s", "10m"),
         settle=optional("settle", "0s", "6h"),
         good_windows=fields.optional("good_windows", whole_number(1, 20), default.good_windows),
+        gitops=fields.optional("gitops", one_of(GitOps), default.gitops),
     )
 
 

@@ -10,6 +10,8 @@ from responder.rules.guards.condition import still_true
 from responder.rules.guards.dependencies import dependencies_good
 from responder.rules.guards.existence import not_paused, target_exists, workload_exists
 from responder.rules.guards.marks import not_frozen, not_protected
+from responder.rules.guards.owner import NEVER_OVERRULED as _OWNERS
+from responder.rules.guards.owner import owner_allows
 from responder.rules.guards.pods import new_pods_worse, not_one_node
 from responder.rules.guards.preflight import configuration_exists, dry_run_admitted
 from responder.rules.guards.repetition import not_again
@@ -37,6 +39,7 @@ GUARDS: tuple[Guard, ...] = (
     reversible,
     configuration_exists,
     dry_run_admitted,
+    owner_allows,
     no_storm,
 )
 
@@ -51,8 +54,9 @@ def overridable(verdict: Verdict) -> bool:
     """Whether a person may overrule this verdict.
 
     Not whether workload and target exist (but a likely target may be confirmed), not paused, not protected,
-    not what the preflight found to be refused (but what it could not tell).
+    not what the preflight found to be refused (but what it could not tell), and not what another tool drives
+    or the rule file refuses.
     """
     if verdict.check in _NEVER_WHEN_FAILED:
         return verdict.result is Result.UNKNOWN and verdict.reason not in _NOTHING_TO_SEND
-    return verdict.check not in _NEVER_OVERRULED
+    return verdict.check not in _NEVER_OVERRULED and verdict.reason not in _OWNERS

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from responder.rules.conditions import comparisons, parse_condition
-from responder.rules.facts import DependencyState, Freeze, Others, Preflight
+from responder.rules.facts import DependencyState, Freeze, Others, Pausing, Preflight
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.checklist import GUARDS, overridable
 from responder.rules.measurement import Measurement
-from responder.rules.model import Dependency
+from responder.rules.model import Dependency, GitOps
 from responder.rules.storm import Wish
 from responder.verdicts import Result, Verdict
 from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import LeftAlone, RollbackDone
+from responder.workloads.owners import Owner, OwnerKind
 from responder.workloads.revision import ReplicaSet
 from responder.workloads.target import Target
 from responder.workloads.views import IRREVERSIBLE
@@ -47,8 +48,16 @@ from tests.unit.rules.build import (
     serving,
 )
 
+ARGO = Owner(OwnerKind.ARGO_CD, "argocd", "shop", "a mark")
+FLUX = Owner(OwnerKind.KUSTOMIZATION, "flux-system", "apps", "a mark")
+HELM = Owner(OwnerKind.HELM, "payments", "app", "a mark")
+CANARY = Owner(OwnerKind.FLAGGER, "payments", "app", "a mark")
 P, F, U = Result.PASSED, Result.FAILED, Result.UNKNOWN
 GOOD = measured(0.2)
+
+
+def owned(*owners: Owner, gitops: GitOps = GitOps.ASK, pausing: Pausing | None = None) -> dict[str, Any]:
+    return {"owners": owners, "file": file(gitops=gitops), "pausing": pausing}
 
 
 def done(to: str, *, ago: Any = 10 * MINUTE, automatic: bool = True) -> RollbackDone:
@@ -348,6 +357,18 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("DryRunAdmitted", F, "DryRunChangesTemplate", ahead(changed=True)),
     ("DryRunAdmitted", U, "DryRunUntold", ahead(untold="A webhook does not support dry runs.")),
     ("DryRunAdmitted", U, "NotTried", ahead(tried=False)),
+    ("OwnerAllows", P, "Unmanaged", {}),
+    ("OwnerAllows", F, "OwnerAsks", owned(ARGO)),
+    ("OwnerAllows", F, "OwnerAsks", owned(HELM, gitops=GitOps.PAUSE)),
+    ("OwnerAllows", F, "OwnerAsks", owned(ARGO, FLUX, gitops=GitOps.PAUSE)),
+    ("OwnerAllows", F, "OwnerRefused", owned(ARGO, gitops=GitOps.REFUSE)),
+    ("OwnerAllows", F, "OwnerDrives", owned(CANARY)),
+    ("OwnerAllows", F, "OwnerDrives", owned(CANARY, FLUX, gitops=GitOps.PAUSE)),
+    ("OwnerAllows", P, "OwnerWillBePaused", owned(FLUX, gitops=GitOps.PAUSE, pausing=Pausing())),
+    ("OwnerAllows", P, "OwnerStandsStill", owned(FLUX, gitops=GitOps.PAUSE, pausing=Pausing(needed=False))),
+    ("OwnerAllows", F, "OwnerNotPausable", owned(FLUX, gitops=GitOps.PAUSE, pausing=Pausing(refusal="No."))),
+    ("OwnerAllows", U, "PauseUntold", owned(FLUX, gitops=GitOps.PAUSE, pausing=Pausing(untold="Away."))),
+    ("OwnerAllows", U, "PauseUntold", owned(FLUX, gitops=GitOps.PAUSE)),
     ("NoStorm", P, "NoStorm", {}),
     ("NoStorm", P, "NoStorm", wanting("a")),
     ("NoStorm", F, "Storm", wanting("a", "b")),
@@ -395,7 +416,7 @@ def test_a_person_may_overrule_all_but_what_makes_no_sense() -> None:
         verdict = verdict_of(check, changes)
         if verdict.passed:
             continue
-        expected = check not in never
+        expected = check not in never and reason not in ("OwnerRefused", "OwnerDrives")
         if check in ("TargetExists", "ConfigurationExists", "DryRunAdmitted"):
             expected = verdict.result is U and reason != "CurrentRevisionUnknown"
         assert overridable(verdict) is expected, verdict

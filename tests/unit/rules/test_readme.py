@@ -89,6 +89,7 @@ def test_the_table_says_the_defaults() -> None:
             for key in ("window", "caused_within", "clean_gap", "cooldown", "within")
         },
         "rollback.good_windows": str(policy.good_windows),
+        "rollback.gitops": policy.gitops.value,
     }
     assert {key: table()[key] for key in defaults} == defaults
     assert policy.recover_within is policy.hold is policy.settle is None
