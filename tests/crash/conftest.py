@@ -33,6 +33,11 @@ _TABLE = pytest.StashKey[list[Line]]()
 _HEAD = ("story", "mode", "steps", "points", "runs", "missed", "failed", "seconds")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Kill at more points, which takes three times as long."""
+    parser.addoption("--every-point", action="store_true", help="kill at all moments of all steps")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Begin an empty table."""
     config.stash[_TABLE] = []
@@ -45,6 +50,12 @@ def pool() -> Iterator[ProcessPoolExecutor]:
     with ProcessPoolExecutor(_AT_ONCE, POOL, open_nursery) as executor:
         yield executor
         executor.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="session")
+def every_point(request: pytest.FixtureRequest) -> bool:
+    """Whether to kill at all moments of all steps."""
+    return bool(request.config.getoption("--every-point", default=False))
 
 
 @pytest.fixture

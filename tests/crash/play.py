@@ -21,7 +21,7 @@ from tests.crash.replicas import Replica, Service, serving
 from tests.crash.stage import POLL_SECONDS, Scene, open_scene, variables
 from tests.crash.stories import STORIES
 
-_READY = timedelta(seconds=15)
+_READY = timedelta(seconds=30)
 _FINISHED = timedelta(seconds=30)
 # How long nothing may come after the end: a second page or message would come at once.
 _QUIET = timedelta(seconds=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -43,6 +43,31 @@ class Point:
 
     def __str__(self) -> str:
         return f"{self.moment} {self.step}"
+
+
+# What people or the workload see of it. Each is followed by the record that it happened.
+_EFFECTS = ("PATCH deployments", "POST ", "Slack postMessage", "PagerDuty trigger")
+# Steps of one kind that come again and again differ in a number: so many of each are killed at.
+_ALIKE = 2
+
+
+def select_points(steps: Sequence[str], moments: Collection[Moment], *, every: bool) -> list[Point]:
+    """The points of a story: each step with each moment.
+
+    Without `every`: no more than the first two steps of a kind; and AFTER, which leaves to a new process what
+    BETWEEN leaves, only for effects.
+    """
+    return [
+        Point(step, moment)
+        for step in steps
+        for moment in Moment
+        if every
+        or (
+            moment in moments
+            and (moment is not Moment.AFTER or step.startswith(_EFFECTS))
+            and int(step.rpartition(" #")[2] if " #" in step else 1) <= _ALIKE
+        )
+    ]
 
 
 @dataclass(slots=True)

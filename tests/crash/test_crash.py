@@ -17,7 +17,7 @@ import pytest
 
 from tests.crash.conftest import Line
 from tests.crash.play import Mode, Played, Run, play
-from tests.crash.points import Moment, Point
+from tests.crash.points import Moment, Point, select_points
 from tests.crash.stories import STORIES
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.crash]
 # Not every run takes every step: how often people are told depends on how fast things go.
 _TRIES = 3
 _MOST_MISSED = 0.1
+# Who takes over finds the same after a step as before the next one.
+_MOMENTS = {Mode.RESTART: tuple(Moment), Mode.TAKE_OVER: (Moment.BETWEEN,)}
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -36,6 +38,7 @@ def test_killed_at_every_step(
     table: list[Line],
     subtests: pytest.Subtests,
     tmp_path: Path,
+    every_point: bool,
 ) -> None:
     line, began, folders = Line(story, mode), time.perf_counter(), _folders(tmp_path)
     table.append(line)
@@ -46,7 +49,7 @@ def test_killed_at_every_step(
 
     reference = submit(None).result()
     assert not reference.problem, reference.problem
-    points = [Point(step, moment) for step in reference.steps for moment in Moment]
+    points = select_points(reference.steps, _MOMENTS[mode], every=every_point)
     line.steps, line.points = len(reference.steps), len(points)
     runs = {point: submit(point) for point in points}
     for point, run in runs.items():
