@@ -16,7 +16,7 @@ from responder.incidents.notifications import Notifications
 from responder.incidents.phases import Outcome, Phase
 from responder.verdicts import Result, Verdict
 from responder.workloads.key import WorkloadKey
-from responder.workloads.ledger import Record, RevisionRef
+from responder.workloads.ledger import PausedOwner, Record, RevisionRef
 
 API_VERSION = "responder.dev/v1alpha1"
 # Marks incidents that are not closed, so that closed ones are never loaded.
@@ -112,6 +112,8 @@ class Rollback(Record):
     # The Deployment's generation in the patch's answer, and Progressing's last update before the patch.
     generation: int | None = None
     stale_progressing_at: str | None = None
+    # Who is to be paused before the patch is sent, and goes on when the attempt is voided.
+    paused: PausedOwner | None = None
 
 
 class Ask(Record):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from responder.workloads.history import History
+from responder.workloads.owners import Owner, OwnerKind
 from responder.workloads.revision import Revision
 
 # A record holds well over a hundred references, and has to fit into etcd.
@@ -93,6 +94,22 @@ class RollbackDone(Record):
     by: str
 
 
+class PausedOwner(Record):
+    """Whoever deploys the workload was paused around an undo; `mark` is this undo's on that object."""
+
+    kind: OwnerKind
+    namespace: str
+    name: str
+    mark: str
+    bad_uid: str
+    at: datetime
+
+    @property
+    def owner(self) -> Owner:
+        """Who it is."""
+        return Owner(self.kind, self.namespace, self.name, "the record")
+
+
 class LeftAlone(Record):
     """A person said "leave it": until then, every rollback of that revision asks."""
 
@@ -109,6 +126,7 @@ class Ledger(Record):
     known_bad: tuple[KnownBad, ...] = ()
     rollbacks: tuple[RollbackDone, ...] = ()
     left_alone: tuple[LeftAlone, ...] = ()
+    paused: tuple[PausedOwner, ...] = ()
 
     def latest_serving(self, uid: str) -> Serving | None:
         """The latest period in which that revision served."""

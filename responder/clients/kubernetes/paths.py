@@ -154,6 +154,21 @@ def decision(namespace: str, name: str) -> str:
     return named(decisions(namespace), name)
 
 
+def application(namespace: str, name: str) -> str:
+    """One Argo CD Application."""
+    return named(_collection("/apis/argoproj.io/v1alpha1", "applications", namespace), name)
+
+
+def kustomization(namespace: str, name: str) -> str:
+    """One Flux Kustomization."""
+    return named(_collection("/apis/kustomize.toolkit.fluxcd.io/v1", "kustomizations", namespace), name)
+
+
+def helmrelease(namespace: str, name: str) -> str:
+    """One Flux HelmRelease."""
+    return named(_collection("/apis/helm.toolkit.fluxcd.io/v2", "helmreleases", namespace), name)
+
+
 def custom_resource_definitions() -> str:
     """CustomResourceDefinitions."""
     return "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
