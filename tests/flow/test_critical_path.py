@@ -43,7 +43,7 @@ def rounds(requests: list[RequestRecord]) -> list[list[RequestRecord]]:
     return found
 
 
-def test_five_round_trips_from_webhook_to_undo(tmp_path: Path) -> None:
+def test_six_round_trips_from_webhook_to_undo(tmp_path: Path) -> None:
     async def story(here: Stage) -> None:
         here.world.release("v2", error_rate=0.1)
         await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
