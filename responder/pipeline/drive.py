@@ -163,12 +163,12 @@ class _Drive:
 
     async def _advance(self, wake: Callable[[Incident], None]) -> bool:
         """Step until the incident is closed and finished; False when somebody deleted it."""
-        backoff, crossed = _FIRST_BACKOFF, _FIRST_CROSSED
+        backoff, crossed, routine = _FIRST_BACKOFF, _FIRST_CROSSED, False
         while True:
             self._woken.clear()
-            closed = self.closed
+            closed, looked = self.closed, False
             try:
-                step = await self._responder.step(self.incident)
+                step = await self._responder.step(self.incident, routine=routine)
             except Conflict:
                 # Mostly one other writer, once; two that keep at it must not turn as fast as the server can.
                 pause, stale, crossed = crossed, True, min(crossed * 2, _LAST_CROSSED)
@@ -180,6 +180,7 @@ class _Drive:
                 pause, stale = _LAST_BACKOFF, True
             else:
                 pause, stale = step.pause, step.pause > AT_ONCE
+                looked = stale
                 backoff, crossed = _FIRST_BACKOFF, _FIRST_CROSSED
                 self._know(step.incident)
                 if step.following is not None:
@@ -188,6 +189,7 @@ class _Drive:
                     return True
             if pause:
                 await _wait(self._woken, pause)
+            routine = looked and not self._woken.is_set()
             if stale and not await self._insist(self._read):
                 return False
 

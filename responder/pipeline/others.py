@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from responder.incidents.model import Incident
+from responder.incidents.model import AlertEntry, Incident
 from responder.rules.facts import Others
 from responder.rules.model import Action, RuleSet
 from responder.rules.storm import StormBrake, Wish
 from responder.workloads.key import WorkloadKey
 
 Labels = Mapping[str, str]
+Alerts = Mapping[str, AlertEntry]
 
 
 class OtherWorkloads:
@@ -26,6 +27,9 @@ class OtherWorkloads:
         self._incidents = incidents
         self._rules = rules
         self._brake = brake
+        # Of each open incident, the alerts that were looked through last, and whether one wants it: they are
+        # many in a storm, and each of them is looked through for every other.
+        self._known: dict[str, tuple[Alerts, bool]] = {}
         # By workload, and by when its incident began; None while it only pends.
         self._seen: dict[tuple[WorkloadKey, datetime | None], Wish] = {}
 
@@ -36,10 +40,12 @@ class OtherWorkloads:
         """
         incidents = (incident, *self._incidents())
         for each in incidents:
-            if self._wants(alert.labels for alert in each.spec.alerts.values()):
+            if self._wants(each):
                 self._note(each.key, each.spec.received_at, each.spec.received_at)
+        self._forget(incidents)
+        open_keys = {each.key for each in incidents} if pending else frozenset[WorkloadKey]()
         for key in map(self._wanting, pending or ()):
-            if key is not None and all(each.key != key for each in incidents):
+            if key is not None and key not in open_keys:
                 # It wants it as long as it pends.
                 self._note(key, None, now)
         oldest = now - self._brake.within * 2 - self._brake.calm
@@ -52,10 +58,24 @@ class OtherWorkloads:
         )
 
     def _note(self, key: WorkloadKey, received_at: datetime | None, at: datetime) -> None:
-        self._seen[(key, received_at)] = Wish(key, at, self._calls(key))
+        known = self._seen.get((key, received_at))
+        if known is None or known.at != at:
+            self._seen[(key, received_at)] = Wish(key, at, self._calls(key))
 
-    def _wants(self, alerts: Iterable[Labels]) -> bool:
-        return any(self._wanting(labels) is not None for labels in alerts)
+    def _wants(self, incident: Incident) -> bool:
+        alerts = incident.spec.alerts
+        known = self._known.get(incident.metadata.uid)
+        if known is not None and known[0] is alerts:
+            return known[1]
+        wants = any(self._wanting(alert.labels) is not None for alert in alerts.values())
+        self._known[incident.metadata.uid] = alerts, wants
+        return wants
+
+    def _forget(self, incidents: tuple[Incident, ...]) -> None:
+        """Keep nothing of what is not open any more, without looking each time."""
+        if len(self._known) > 2 * len(incidents):
+            uids = {each.metadata.uid for each in incidents}
+            self._known = {uid: known for uid, known in self._known.items() if uid in uids}
 
     def _wanting(self, labels: Labels) -> WorkloadKey | None:
         """The workload that an alert with these labels would have rolled back."""

@@ -18,6 +18,7 @@ from responder.errors import ResponderError
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec
 from responder.incidents.store import IncidentStore
 from responder.pipeline.gather import Gatherer
+from responder.pipeline.turns import Turns
 from responder.rules.conditions import comparisons, holds
 from responder.rules.facts import values_of
 from responder.rules.model import RuleFile
@@ -55,7 +56,8 @@ class RevisionWatch:
         self._store = store
         self._every = every
         self._clock = clock
-        self._ledgers = [_Ledger(file, store, gatherer, clock, on_change) for file in files]
+        turns = Turns()
+        self._ledgers = [_Ledger(file, store, gatherer, clock, on_change, turns) for file in files]
         places = sorted({(ledger.key.namespace, ledger.key.kind) for ledger in self._ledgers})
         self._scenes = [_Scene(kubernetes, *place, self._ledgers_of(*place)) for place in places]
 
@@ -118,25 +120,31 @@ class _Scene:
                 case Listed():
                     self._objects[what] = {_uid(item): item for item in seen.items}
                     # Between the last event and this list anything can have begun unseen.
-                    self._look(continuous=False)
+                    self._look(self._ledgers, continuous=False)
                 case Changed():
                     known = self._objects[what]
-                    if seen.type == "DELETED":
-                        known.pop(_uid(seen.object), None)
-                    else:
+                    before = known.pop(_uid(seen.object), None)
+                    if seen.type != "DELETED":
                         known[_uid(seen.object)] = seen.object
-                    self._look(continuous=True)
+                    self._look(self._concerned(before, seen.object), continuous=True)
                 case Gap():
                     log.info("watch_gap", namespace=self._namespace, what=what, why=seen.reason)
                 case _:
                     assert_never(seen)
 
-    def _look(self, *, continuous: bool) -> None:
-        if not self.listed:
+    def _concerned(self, *objects: Object | None) -> list[_Ledger]:
+        """The ledgers that a change can say anything new to: of the workload itself, or of its owner."""
+        uids = {uid for obj in objects if obj is not None for uid in (_uid(obj), *_owners(obj))}
+        workloads = self._objects.get("workloads", {})
+        names = {workloads[uid]["metadata"]["name"] for uid in uids & workloads.keys()}
+        return [ledger for ledger in self._ledgers if ledger.key.name in names]
+
+    def _look(self, ledgers: list[_Ledger], *, continuous: bool) -> None:
+        if not self.listed or not ledgers:
             return
         workloads = {item["metadata"]["name"]: item for item in self._objects["workloads"].values()}
         pods = self._objects.get("pods", {})
-        for ledger in self._ledgers:
+        for ledger in ledgers:
             found = workloads.get(ledger.key.name)
             if found is not None:
                 history = parse_history(found, self._objects["revisions"].values(), pods.values())
@@ -155,6 +163,7 @@ class _Ledger:
         gatherer: Gatherer,
         clock: Clock,
         on_change: OnChange,
+        turns: Turns,
     ) -> None:
         self.key: WorkloadKey = file.workload
         self._file = file
@@ -162,6 +171,7 @@ class _Ledger:
         self._gatherer = gatherer
         self._clock = clock
         self._on_change = on_change
+        self._turns = turns
         self._spec: WorkloadRecordSpec | None = None
         # As seen, which the record lags behind while the API is away.
         self._servings: tuple[Serving, ...] | None = None
@@ -210,7 +220,8 @@ class _Ledger:
         """Read the record and note that from now on nothing is missed."""
         while True:
             try:
-                record = await self._store.update_record(self.key, self._watched_from_now)
+                async with self._turns.turn(routine=False):
+                    record = await self._store.update_record(self.key, self._watched_from_now)
             except ResponderError as error:
                 log.warning("record_out_of_reach", workload=str(self.key), error=str(error))
                 await self._clock.sleep(_RETRY_SECONDS)
@@ -270,7 +281,8 @@ class _Ledger:
         used = {leaf.metric for rule in self._file.rules for leaf in comparisons(rule.condition)}
         if now - complete_at < max(self._file.metrics[name].range for name in used):
             return False
-        measured = await self._gatherer.measure_rules(self._file, self._file.rules)
+        async with self._turns.turn(routine=True):
+            measured = await self._gatherer.measure_rules(self._file, self._file.rules)
         return all(
             holds(rule.condition, values_of(rule.condition, measured)) is False for rule in self._file.rules
         ) and all(
@@ -285,3 +297,7 @@ def _running(servings: tuple[Serving, ...]) -> set[tuple[str, datetime | None]]:
 
 def _uid(obj: Object) -> str:
     return str(obj["metadata"]["uid"])
+
+
+def _owners(obj: Object) -> list[str]:
+    return [str(owner["uid"]) for owner in obj["metadata"].get("ownerReferences") or []]

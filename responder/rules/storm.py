@@ -5,7 +5,7 @@ The limits are the operator's, for the whole cluster: they stand in the settings
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -43,15 +43,25 @@ def find_storm(wishes: Iterable[Wish], own: WorkloadKey, brake: StormBrake) -> t
     found = sorted(wishes, key=lambda wish: wish.at)
     for last in reversed(found):
         near = [wish for wish in found if last.at - brake.within < wish.at <= last.at]
-        counted = tuple(wish for wish in near if wish.workload == own or not _because_of(wish, near))
+        calls = _calls_of(near)
+        counted = tuple(wish for wish in near if wish.workload == own or not _because_of(wish, calls))
         if len({wish.workload for wish in counted}) >= brake.workloads:
             return counted
     return ()
 
 
-def _because_of(wish: Wish, others: Iterable[Wish]) -> bool:
+def _calls_of(wishes: Iterable[Wish]) -> dict[WorkloadKey, list[frozenset[WorkloadKey]]]:
+    """What each workload calls, once for each of its wishes."""
+    found: dict[WorkloadKey, list[frozenset[WorkloadKey]]] = {}
+    for wish in wishes:
+        found.setdefault(wish.workload, []).append(wish.calls)
+    return found
+
+
+def _because_of(wish: Wish, calls: Mapping[WorkloadKey, Iterable[frozenset[WorkloadKey]]]) -> bool:
     return any(
-        other.workload in wish.calls and wish.workload not in other.calls
-        for other in others
-        if other.workload != wish.workload
+        wish.workload not in theirs
+        for other in wish.calls
+        if other != wish.workload
+        for theirs in calls.get(other, ())
     )
