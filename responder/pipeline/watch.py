@@ -254,7 +254,8 @@ class _Ledger:
         if self._spec.model_copy(update=seen) == self._spec:
             return
         began = len(_running(self._servings) - _running(self._spec.servings)) > 0
-        record = await self._store.update_record(self.key, lambda spec: spec.model_copy(update=seen))
+        async with self._turns.turn(routine=False):
+            record = await self._store.update_record(self.key, lambda spec: spec.model_copy(update=seen))
         self._spec = record.spec
         self._on_change(record, began)
 
