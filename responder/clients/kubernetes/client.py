@@ -127,7 +127,7 @@ class Kubernetes:
     ) -> AsyncIterator[Observation]:
         """Observe a collection for ever: Listed first, then Changed; Gap whenever the view was interrupted.
 
-        After a Gap comes either a new Listed or what was missed, as Changed, from where the view broke off.
+        After a Gap comes a new Listed or, where the view broke off a moment ago, what was missed, as Changed.
         Errors of any kind become Gaps and are tried again with growing delays, at most 30 s apart.
         """
         return watching.observe(self, self._clock, path, label_selector, field_selector)

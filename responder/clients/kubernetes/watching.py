@@ -76,19 +76,23 @@ async def observe(
     selectors = {"label_selector": label_selector, "field_selector": field_selector}
     version = ""  # empty: list before the next watch
     failures = 0
+    loop = asyncio.get_running_loop()
+    heard_at = loop.time()
     while True:
-        started = asyncio.get_running_loop().time()
+        started = loop.time()
         progressed = False
         try:
             if not version:
                 listed = await api.list(path, **selectors)
                 version = listed.resource_version
+                heard_at = loop.time()
                 yield Listed(listed.items, version)
             events = api.watch(path, resource_version=version, **selectors)
             async with aclosing(cast("_Closable", events)):
                 async for event in events:
                     progressed = True
                     failures = 0
+                    heard_at = loop.time()
                     version = event.object["metadata"]["resourceVersion"]
                     if event.type != "BOOKMARK":
                         yield Changed(event.type, event.object)
@@ -97,12 +101,16 @@ async def observe(
             yield Gap(error.message)
         except ApiError as error:
             failures += 1
-            if failures >= _FAILURES_BEFORE_RELIST:
+            # No healthy watch is silent for so long: going on from where it stood would tell what happened
+            # meanwhile as if it happened now.
+            silent = loop.time() - heard_at > WATCH_SECONDS
+            if silent or failures >= _FAILURES_BEFORE_RELIST:
                 version = ""
             yield Gap(str(error))
             await clock.sleep(_delay_seconds(failures))
         else:
-            lasted = asyncio.get_running_loop().time() - started
+            lasted = loop.time() - started
+            heard_at = loop.time()
             failures = 0
             if not progressed and lasted < _SHORT_WATCH_SECONDS:
                 await clock.sleep(_SHORT_WATCH_SECONDS)

@@ -175,10 +175,11 @@ def test_a_broken_stream_is_a_gap_and_what_was_missed_comes_after_it(talking: Ta
     assert cluster.lists == 1
 
 
-def test_a_silent_connection_is_a_gap_before_long(talking: Talking) -> None:
+def test_a_silent_connection_is_a_gap_before_long_and_a_new_list(talking: Talking) -> None:
+    """What happened in the silence must not be told as if it happened after it."""
     cluster = Cluster([added("a", "6"), "silence"], [added("b", "7"), "silence"])
-    seen, seconds = observe(talking, cluster, 4)
-    assert kinds(seen) == ["Listed", "Changed", "Gap", "Changed"]
+    seen, seconds = observe(talking, cluster, 5)
+    assert kinds(seen) == ["Listed", "Changed", "Gap", "Listed", "Changed"]
     assert 40 <= seconds < 45
 
 
