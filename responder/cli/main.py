@@ -14,6 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from responder.cli.demo import demo
+from responder.cli.freeze import freeze, unfreeze
+from responder.cli.incidents import incidents
+from responder.cli.known_bad import known_bad
 from responder.cli.rules import rules_commands
 from responder.cli.sandbox import sandbox
 from responder.clock import SystemClock
@@ -28,6 +31,10 @@ cli = typer.Typer(
 )
 cli.command()(demo)
 cli.command()(sandbox)
+cli.command()(incidents)
+cli.command()(freeze)
+cli.command()(unfreeze)
+cli.command("known-bad")(known_bad)
 cli.add_typer(rules_commands, name="rules")
 
 

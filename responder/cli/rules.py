@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from responder.cli.output import Output, OutputOption, to_json
 
 if TYPE_CHECKING:
     from responder.rules.findings import RuleError, RuleErrors
@@ -22,19 +22,10 @@ _Folder = Annotated[
 rules_commands = typer.Typer(no_args_is_help=True, help="Check rule files, and render what they ask for.")
 
 
-class Output(StrEnum):
-    """How a result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 @rules_commands.command()
 def check(
     folder: _Folder = Path("rules"),
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="For people or for machines.")
-    ] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Check every rule file: prints each mistake as file:line:column and exits 1, or a table of the rules.
 
@@ -47,13 +38,13 @@ def check(
         rules = load_rules(folder)
     except RuleErrors as error:
         if output is Output.JSON:
-            print(_to_json({"valid": False, "errors": _places(error.errors), "warnings": [], "rules": []}))
+            print(to_json({"valid": False, "errors": _places(error.errors), "warnings": [], "rules": []}))
             raise typer.Exit(1) from None
         raise _refuse(error) from None
     warnings = [each for file in rules.files for each in file.warnings]
     if output is Output.JSON:
         found = {"valid": True, "errors": [], "warnings": _places(warnings), "rules": _rows(rules)}
-        print(_to_json(found))
+        print(to_json(found))
     else:
         _print_table(rules)
         for warning in warnings:
@@ -139,7 +130,3 @@ def _summary(files: int, warnings: int) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _to_json(value: object) -> str:
-    return json.dumps(value, indent=2)

@@ -49,9 +49,14 @@ def status(object_path: str) -> str:
     return f"{object_path}/status"
 
 
+def namespaces() -> str:
+    """Namespaces."""
+    return "/api/v1/namespaces"
+
+
 def namespace(name: str) -> str:
     """One namespace."""
-    return named("/api/v1/namespaces", name)
+    return named(namespaces(), name)
 
 
 def pods(namespace: str | None) -> str:

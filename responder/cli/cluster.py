@@ -1,0 +1,93 @@
+"""What commands that look into a cluster share: their flags, the connection, and what an argument names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from responder.errors import Permanent
+from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
+
+if TYPE_CHECKING:
+    from responder.clients.kubernetes import Kubernetes
+
+T = TypeVar("T")
+
+KubeconfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        envvar=["RESPONDER_KUBECONFIG", "KUBECONFIG"],
+        help="The kubeconfig of the cluster; without one the pod's service account is used.",
+    ),
+]
+ContextOption = Annotated[
+    str | None,
+    typer.Option(envvar="RESPONDER_CONTEXT", help="The kubeconfig's context, if not its current one."),
+]
+
+
+class NotFoundHere(Permanent):
+    """What an argument names is not in the cluster, or is not clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an argument names: everything, a namespace, or a workload in it, of a kind where one was given."""
+
+    namespace: str | None = None
+    kind: str | None = None
+    name: str | None = None
+
+
+def parse_place(text: str | None) -> Place:
+    """The place in NAMESPACE, NAMESPACE/WORKLOAD or NAMESPACE/KIND/WORKLOAD; all of it for None."""
+    parts = [] if text is None else text.split("/")
+    if not all(parts) or len(parts) > 3:
+        raise typer.BadParameter(f"{text}: write NAMESPACE, NAMESPACE/WORKLOAD or NAMESPACE/KIND/WORKLOAD")
+    if len(parts) < 3:
+        return Place(next(iter(parts), None), name=parts[1] if len(parts) == 2 else None)
+    kind = KIND_BY_LABEL.get(parts[1].lower())
+    if kind is None:
+        raise typer.BadParameter(f"{parts[1]}: is no kind of workload; one of {', '.join(KIND_BY_LABEL)}")
+    return Place(parts[0], kind, parts[2])
+
+
+def on_cluster(kubeconfig: Path | None, context: str | None, work: Callable[[Kubernetes], Awaitable[T]]) -> T:
+    """Connect, do the work, disconnect. Raises ResponderError."""
+    from responder.clients.kubernetes import connect
+
+    async def run() -> T:
+        kubernetes = await connect(kubeconfig, context)
+        try:
+            return await work(kubernetes)
+        finally:
+            await kubernetes.close()
+
+    return asyncio.run(run())
+
+
+async def find_workload(kubernetes: Kubernetes, place: Place) -> WorkloadKey:
+    """The one workload that the place names. Raises NotFoundHere when there is none, or more than one."""
+    from responder.clients.kubernetes import NotFound, paths
+
+    assert place.namespace is not None
+    assert place.name is not None
+    found = []
+    for kind in (place.kind,) if place.kind else KIND_BY_LABEL.values():
+        try:
+            await kubernetes.get(paths.workload(kind, place.namespace, place.name))
+        except NotFound:
+            continue
+        found.append(WorkloadKey(place.namespace, kind, place.name))
+    named = f"{place.namespace}/{place.name}"
+    if not found:
+        raise NotFoundHere(f"there is no {place.kind or 'workload'} {named}: look at its name and namespace")
+    if len(found) > 1:
+        kinds = " or ".join(f"{each.namespace}/{each.kind.lower()}/{each.name}" for each in found)
+        raise NotFoundHere(f"there are {len(found)} workloads {named}: write {kinds}")
+    return found[0]

@@ -1,0 +1,120 @@
+"""Freeze marks in a cluster: finding, writing and listing them. Called by freeze.py alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from responder.cli.cluster import NotFoundHere, Place, find_workload
+from responder.errors import Temporary
+from responder.workloads.freeze import FreezeMark, parse_freeze
+from responder.workloads.key import KIND_BY_LABEL
+from responder.workloads.views import FREEZE, View
+
+if TYPE_CHECKING:
+    from responder.clients.kubernetes import Kubernetes
+
+# Where deploy/ puts it.
+USUAL_HOME = "responder"
+# A controller writes a workload's status while it rolls out, several times a second.
+_ATTEMPTS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """An object that may carry the mark: what it stands for, its path, and the mark."""
+
+    where: str
+    path: str
+    resource_version: str
+    mark: FreezeMark | None
+
+
+async def write_mark(
+    kubernetes: Kubernetes, place: Place, home: str | None, value_for: Callable[[Marked], str | None]
+) -> Marked:
+    """Write the value that `value_for` makes of what is there (None: no mark), and return what was there."""
+    from responder.clients.kubernetes import Conflict
+
+    for _ in range(_ATTEMPTS):
+        there = await _read(kubernetes, place, home)
+        value = value_for(there)
+        if value is None and there.mark is None:
+            return there
+        metadata = {"resourceVersion": there.resource_version, "annotations": {FREEZE: value}}
+        try:
+            await kubernetes.merge_patch(there.path, {"metadata": metadata})
+        except Conflict:
+            continue
+        return there
+    raise Temporary(f"{there.where} changed {_ATTEMPTS} times while its freeze was written: try again.")
+
+
+async def _read(kubernetes: Kubernetes, place: Place, home: str | None) -> Marked:
+    from responder.clients.kubernetes import paths
+
+    if place.namespace is None:
+        path, where = paths.namespace(await _find_home(kubernetes, home)), "everything"
+    elif place.name is None:
+        path, where = paths.namespace(place.namespace), f"namespace {place.namespace}"
+    else:
+        key = await find_workload(kubernetes, place)
+        path, where = paths.workload(key.kind, key.namespace, key.name), str(key)
+    return _marked(where, path, View(await kubernetes.get(path)))
+
+
+def _marked(where: str, path: str, obj: View) -> Marked:
+    value = obj.annotations.get(FREEZE)
+    return Marked(where, path, obj.resource_version, None if value is None else parse_freeze(value))
+
+
+async def _find_home(kubernetes: Kubernetes, given: str | None) -> str:
+    """The namespace given, or the usual one if a responder leads there: a wrong guess freezes nothing."""
+    if given is not None:
+        return given
+    from responder.clients.kubernetes import NotFound, paths
+    from responder.pipeline.elect import LEASE_NAME
+
+    try:
+        await kubernetes.get(paths.named(paths.leases(USUAL_HOME), LEASE_NAME))
+    except NotFound:
+        raise NotFoundHere(
+            f"no responder leads in namespace {USUAL_HOME}, so that a mark there would freeze nothing:"
+            " name its namespace with --responder-namespace"
+        ) from None
+    return USUAL_HOME
+
+
+async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> list[Marked]:
+    """Every mark that may be looked at; what may not is named on stderr."""
+    from responder.clients.kubernetes import Forbidden, NotFound, paths
+
+    try:
+        own = await _find_home(kubernetes, home)
+    except (NotFoundHere, Forbidden) as error:
+        print(f"responder: the freeze of everything was not looked at: {error}", file=sys.stderr)
+        own = ""
+    found = []
+    try:
+        if place.namespace is None:
+            seen = (await kubernetes.list(paths.namespaces())).items
+        else:
+            seen = [await kubernetes.get(paths.namespace(place.namespace))]
+            if own and own != place.namespace:
+                seen.append(await kubernetes.get(paths.namespace(own)))
+        for view in map(View, seen):
+            where = "everything" if view.name == own else f"namespace {view.name}"
+            found.append(_marked(where, paths.namespace(view.name), view))
+    except (Forbidden, NotFound) as error:
+        print(f"responder: namespaces were not looked at: {error}", file=sys.stderr)
+    for kind in (place.kind,) if place.kind else KIND_BY_LABEL.values():
+        try:
+            listed = await kubernetes.list(paths.workloads(kind, place.namespace))
+        except Forbidden as error:
+            print(f"responder: {kind}s were not looked at: {error}", file=sys.stderr)
+            continue
+        views = (view for view in map(View, listed.items) if place.name in (None, view.name))
+        found += [_marked(f"{kind.lower()} {v.namespace}/{v.name}", "", v) for v in views]
+    return [each for each in found if each.mark is not None]

@@ -1,0 +1,121 @@
+"""`responder known-bad`: the revisions that were rolled back, and taking one off that list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from responder.cli.cluster import (
+    ContextOption,
+    KubeconfigOption,
+    NotFoundHere,
+    Place,
+    on_cluster,
+    parse_place,
+)
+from responder.cli.output import Output, OutputOption, instant, show_table, to_json
+
+if TYPE_CHECKING:
+    from responder.clients.kubernetes import Kubernetes
+    from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec
+    from responder.workloads.ledger import KnownBad
+
+_TITLES = ("WORKLOAD", "HASH", "REVISION", "IMAGES", "ROLLED BACK", "INCIDENT")
+
+
+def known_bad(
+    workload: Annotated[
+        str | None, typer.Argument(metavar="NAMESPACE[/[KIND/]WORKLOAD]", show_default=False)
+    ] = None,
+    forget: Annotated[
+        str | None, typer.Option(metavar="HASH", help="Take the revision of that hash off the list.")
+    ] = None,
+    output: OutputOption = Output.TEXT,
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = None,
+) -> None:
+    """List the revisions that were rolled back and are never gone back to.
+
+    One that is forgotten counts as any other again: it may be a target, and nobody is told when it serves.
+    """
+    place = parse_place(workload)
+    if forget is not None:
+        if place.name is None:
+            raise typer.BadParameter("--forget takes the workload as well: NAMESPACE/WORKLOAD")
+        print(on_cluster(kubeconfig, context, lambda api: _forget(api, place, forget)))
+        return
+    records = on_cluster(kubeconfig, context, lambda api: _records(api, place))
+    found = [(record, bad) for record in records for bad in record.spec.known_bad]
+    if output is Output.JSON:
+        print(to_json([_row(*each) for each in found]))
+    elif not found:
+        print("No known-bad revisions.")
+    else:
+        show_table(_TITLES, [_cells(*each) for each in found])
+
+
+async def _records(kubernetes: Kubernetes, place: Place) -> list[WorkloadRecord]:
+    from responder.clients.kubernetes import paths
+    from responder.incidents.record import parse_record
+
+    listed = await kubernetes.list(paths.workloadrecords(place.namespace))
+    records = sorted(map(parse_record, listed.items), key=lambda record: record.key)
+    return [
+        record
+        for record in records
+        if place.name in (None, record.key.name) and place.kind in (None, record.key.kind)
+    ]
+
+
+async def _forget(kubernetes: Kubernetes, place: Place, wanted: str) -> str:
+    """Write the record without it, on exactly the state that has it; what was done, in words."""
+    from responder.incidents.store import IncidentStore
+
+    records = [record for record in await _records(kubernetes, place) if record.spec.known_bad]
+    having = [record for record in records if any(_named(bad, wanted) for bad in record.spec.known_bad)]
+    if len(having) != 1:
+        known = ", ".join(bad.revision.hash for record in records for bad in record.spec.known_bad)
+        named = f"{place.namespace}/{place.name}"
+        if having:
+            raise NotFoundHere(f"more than one workload {named} has it: write NAMESPACE/KIND/WORKLOAD")
+        raise NotFoundHere(f"{wanted} is no known-bad revision of {named}; known are: {known or 'none'}")
+    (record,) = having
+
+    def without(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
+        kept = tuple(bad for bad in spec.known_bad if not _named(bad, wanted))
+        return spec.model_copy(update={"known_bad": kept})
+
+    await IncidentStore(kubernetes).update_record(record.key, without)
+    return f"Forgotten: {wanted} of {record.key} may be gone back to again."
+
+
+def _named(bad: KnownBad, wanted: str) -> bool:
+    return wanted in (bad.revision.hash, bad.revision.replica_set)
+
+
+def _cells(record: WorkloadRecord, bad: KnownBad) -> list[str]:
+    revision = bad.revision
+    key = record.key
+    return [
+        f"{key.namespace}/{key.kind.lower()}/{key.name}",
+        revision.hash,
+        "" if revision.revision is None else str(revision.revision),
+        ", ".join(revision.images),
+        instant(bad.at),
+        bad.incident,
+    ]
+
+
+def _row(record: WorkloadRecord, bad: KnownBad) -> dict[str, Any]:
+    revision, key = bad.revision, record.key
+    return {
+        "workload": {"namespace": key.namespace, "kind": key.kind, "name": key.name},
+        "hash": revision.hash,
+        "replicaSet": revision.replica_set,
+        "revision": revision.revision,
+        "images": list(revision.images),
+        "changeCause": revision.change_cause,
+        "rolledBackAt": bad.at,
+        "incident": bad.incident,
+    }

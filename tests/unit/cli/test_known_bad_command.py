@@ -1,0 +1,101 @@
+"""`responder known-bad`: what was rolled back, and taking one off the list."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from responder.sandbox.api.faults import FaultRule, Refuse
+from tests.unit.cli.commands import INCIDENT, NAME, NAMESPACE, RECORDS, Shell
+
+
+def bad(number: int) -> dict[str, Any]:
+    revision = {
+        "uid": f"uid-{number}",
+        "replicaSet": f"{NAME}-{number}{number}{number}",
+        "hash": f"{number}{number}{number}",
+        "revision": number,
+        "images": [f"app:v{number}"],
+    }
+    return {"revision": revision, "incident": INCIDENT, "at": "2026-03-02T09:00:00Z"}
+
+
+def put_record(sh: Shell, *numbers: int, kind: str = "Deployment") -> None:
+    body = {
+        "apiVersion": "responder.dev/v1alpha1",
+        "kind": "WorkloadRecord",
+        "metadata": {"name": f"{kind.lower()}-{NAME}", "namespace": NAMESPACE},
+        "spec": {
+            "workload": {"kind": kind, "name": NAME},
+            "nextSequence": 7,
+            "knownBad": [bad(number) for number in numbers],
+        },
+    }
+    sh.cluster.store.create(RECORDS, body, manager="tests")
+
+
+def kept(sh: Shell) -> list[str]:
+    (record,) = sh.cluster.store.list(RECORDS, NAMESPACE)
+    assert record["spec"]["nextSequence"] == 7
+    return [each["revision"]["hash"] for each in record["spec"]["knownBad"]]
+
+
+async def test_they_are_listed(sh: Shell) -> None:
+    assert await sh.ok("known-bad") == "No known-bad revisions.\n"
+    put_record(sh, 2, 3)
+    head, *rows = (await sh.ok("known-bad", f"{NAMESPACE}/{NAME}")).splitlines()
+    assert head.split()[:4] == ["WORKLOAD", "HASH", "REVISION", "IMAGES"]
+    workload = f"{NAMESPACE}/deployment/{NAME}"
+    assert [row.split() for row in rows] == [
+        [workload, "222", "2", "app:v2", "2026-03-02", "09:00:00Z", INCIDENT],
+        [workload, "333", "3", "app:v3", "2026-03-02", "09:00:00Z", INCIDENT],
+    ]
+    assert await sh.ok("known-bad", f"{NAMESPACE}/other") == "No known-bad revisions.\n"
+    assert await sh.ok("known-bad", "default") == "No known-bad revisions.\n"
+    found = json.loads(await sh.ok("known-bad", "-o", "json"))
+    assert [each["hash"] for each in found] == ["222", "333"]
+    assert found[0]["workload"] == {"namespace": NAMESPACE, "kind": "Deployment", "name": NAME}
+
+
+@pytest.mark.parametrize("named", ["222", f"{NAME}-222"])
+async def test_one_is_forgotten(sh: Shell, named: str) -> None:
+    put_record(sh, 2, 3)
+    said = await sh.ok("known-bad", f"{NAMESPACE}/{NAME}", "--forget", named)
+    assert said == f"Forgotten: {named} of deployment payments/payment-service may be gone back to again.\n"
+    assert kept(sh) == ["333"]
+
+
+async def test_the_last_one_is_forgotten(sh: Shell) -> None:
+    put_record(sh, 2)
+    await sh.ok("known-bad", f"{NAMESPACE}/{NAME}", "--forget", "222")
+    assert kept(sh) == []
+
+
+async def test_what_is_not_known_is_not_forgotten(sh: Shell) -> None:
+    put_record(sh, 2, 3)
+    said = await sh.refused("known-bad", f"{NAMESPACE}/{NAME}", "--forget", "22")
+    assert said == f"22 is no known-bad revision of {NAMESPACE}/{NAME}; known are: 222, 333"
+    assert "--forget takes the workload" in await sh.refused("known-bad", NAMESPACE, "--forget", "222")
+    assert kept(sh) == ["222", "333"]
+
+
+async def test_two_workloads_of_one_name(sh: Shell) -> None:
+    put_record(sh, 2)
+    put_record(sh, 2, kind="StatefulSet")
+    said = await sh.refused("known-bad", f"{NAMESPACE}/{NAME}", "--forget", "222")
+    assert "write NAMESPACE/KIND/WORKLOAD" in said
+    await sh.ok("known-bad", f"{NAMESPACE}/statefulset/{NAME}", "--forget", "222")
+    rows = (await sh.ok("known-bad")).splitlines()[1:]
+    assert [row.split()[0] for row in rows] == [f"{NAMESPACE}/deployment/{NAME}"]
+
+
+async def test_it_is_written_on_the_state_that_was_read(sh: Shell) -> None:
+    """A conflict is read anew; every write names the state that it was made for."""
+    put_record(sh, 2, 3)
+    sh.cluster.faults.add(FaultRule("PATCH", "/workloadrecords/", Refuse(409), count=1))
+    await sh.ok("known-bad", f"{NAMESPACE}/{NAME}", "--forget", "222")
+    assert kept(sh) == ["333"]
+    (write,) = sh.cluster.log.writes("/workloadrecords/")
+    assert write.body["metadata"]["resourceVersion"]
