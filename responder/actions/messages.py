@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 from responder.incidents.advance import ANSWER_TOO_LATE
+from responder.incidents.decision import Choice, choices_of
 from responder.incidents.model import Incident
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Action
@@ -90,11 +91,11 @@ def late_answers(incident: Incident) -> list[str]:
 def awaits_answer(incident: Incident) -> bool:
     """True while people can still decide: something was asked and nothing was begun or ended since."""
     status = incident.status
-    return (
-        status.ask is not None
-        and status.outcome is None
-        and status.phase in (Phase.OPEN, Phase.AWAITING_DECISION)
-    )
+    if status.ask is None or status.outcome is not None:
+        return False
+    # Whether to delete a stuck pod is asked while the undo is being proven.
+    about_a_pod = status.phase is Phase.VERIFYING and Choice.DELETE_POD in choices_of(status.ask)
+    return about_a_pod or status.phase in (Phase.OPEN, Phase.AWAITING_DECISION)
 
 
 def headline(incident: Incident) -> str:
@@ -115,6 +116,8 @@ def headline(incident: Incident) -> str:
             return f"Alert on {name}"
         case Phase.ROLLING_BACK:
             return f"Rolling back {name}"
+        case Phase.VERIFYING if awaits_answer(incident):
+            return f"Decision needed: delete the pod that holds up the rollback of {name}?"
         case Phase.VERIFYING:
             return f"Rolled back {name}: waiting for the proof"
         case Phase.SETTLING:

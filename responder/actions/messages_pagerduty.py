@@ -10,7 +10,7 @@ from typing import Any
 
 from responder.actions.messages import FAILURES, PagerDutyEvent, headline
 from responder.actions.messages_blocks import cut
-from responder.incidents.decision import Choice, decision_name
+from responder.incidents.decision import choices_of, decision_name
 from responder.incidents.model import API_VERSION, Incident, RollbackState
 from responder.rules.model import RuleFile
 from responder.verdicts import Result
@@ -94,7 +94,7 @@ def _commands(incident: Incident) -> dict[str, str]:
             f'echo "{{apiVersion: {API_VERSION}, kind: Decision, metadata: {{{place}}}, spec: {{{said},'
             f" choice: {choice.value}, by: '$USER', at: '$(date -u +%FT%TZ)'}}}}\" | kubectl create -f -"
         )
-        for choice in Choice
+        for choice in choices_of(ask)
     }
 
 

@@ -22,7 +22,7 @@ from responder.actions.messages_blocks import (
     instant,
     section,
 )
-from responder.incidents.decision import Choice
+from responder.incidents.decision import Choice, choices_of
 from responder.incidents.model import AlertEntry, Incident, VerdictEntry
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Metric, RuleFile, Unit
@@ -31,7 +31,11 @@ from responder.verdicts import Result
 from responder.workloads.ledger import RevisionRef
 
 DECIDE_BLOCK = "responder.decide"
-ACTION_IDS = {Choice.ROLLBACK: "responder.rollback", Choice.LEAVE: "responder.leave"}
+ACTION_IDS = {
+    Choice.ROLLBACK: "responder.rollback",
+    Choice.LEAVE: "responder.leave",
+    Choice.DELETE_POD: "responder.delete-pod",
+}
 
 # Who decided, where it was a Slack user: interactions.py writes it so.
 _SLACK_USER = re.compile(r"slack:([UW][A-Z0-9]+)")
@@ -195,7 +199,16 @@ def _step_lines(incident: Incident) -> Iterator[str]:
 
 def _buttons(incident: Incident) -> Block:
     leave = button("Leave it", ACTION_IDS[Choice.LEAVE], _value(incident, Choice.LEAVE))
-    return {"type": "actions", "block_id": DECIDE_BLOCK, "elements": [_rollback_button(incident), leave]}
+    asked = incident.status.ask is not None and Choice.DELETE_POD in choices_of(incident.status.ask)
+    act = _delete_button(incident) if asked else _rollback_button(incident)
+    return {"type": "actions", "block_id": DECIDE_BLOCK, "elements": [act, leave]}
+
+
+def _delete_button(incident: Incident) -> Block:
+    question = f"Delete the pod that holds up the rollback of {incident.key}? Its claims stay."
+    dialog = confirmation("Delete the pod?", question, "Delete", "Cancel")
+    value = _value(incident, Choice.DELETE_POD)
+    return button("Delete the pod", ACTION_IDS[Choice.DELETE_POD], value, confirm=dialog)
 
 
 def _rollback_button(incident: Incident) -> Block:

@@ -205,6 +205,7 @@ def traffic_proven(status: Status, verdicts: Iterable[Verdict], message: str, no
             "verdicts": tuple(record_verdict(verdict) for verdict in verdicts),
             "reason": "TrafficProven",
             "message": message,
+            "ask": None,
             "times": status.times.model_copy(update={"traffic_proven_at": now}),
         }
     )

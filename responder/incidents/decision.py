@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from responder.incidents.model import API_VERSION, Incident, Metadata, Unreadable
+from responder.incidents.model import API_VERSION, Ask, Incident, Metadata, Unreadable
 from responder.workloads.ledger import Record
 
 
@@ -21,6 +21,14 @@ class Choice(StrEnum):
 
     ROLLBACK = "rollback"
     LEAVE = "leave"
+    # Only where an incident asks about the pod that holds a rollout up.
+    DELETE_POD = "delete-pod"
+
+
+def choices_of(ask: Ask) -> tuple[Choice, Choice]:
+    """What a question lets people choose between: to act, or to leave it."""
+    act = Choice.DELETE_POD if ask.action == Choice.DELETE_POD else Choice.ROLLBACK
+    return act, Choice.LEAVE
 
 
 class DecisionSpec(Record):

@@ -16,6 +16,7 @@ from responder.actions.undo import Fence
 from responder.clients.kubernetes import Forbidden, Kubernetes, Object, paths
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
+from responder.incidents.decision import choices_of
 from responder.incidents.model import Incident
 from responder.incidents.phases import Phase
 from responder.incidents.store import IncidentStore
@@ -219,6 +220,8 @@ class Gatherer:
         found = await self._store.get_decision(incident.metadata.namespace, incident.name, ask.digest)
         if found is None or found.spec.incident_uid != incident.metadata.uid:
             return None
+        if found.spec.choice not in choices_of(ask):
+            return None  # written by hand, and no answer to this question
         # The API server's own time: whoever writes a Decision with kubectl may put any into its spec.
         at = found.metadata.creation_timestamp
         return Answer(found.spec.digest, found.spec.choice == "rollback", found.spec.by, at)

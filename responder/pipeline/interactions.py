@@ -21,7 +21,7 @@ from responder.clients.kubernetes import AlreadyExists, NotFound
 from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.incidents.advance import answered_too_late, noted
-from responder.incidents.decision import Choice, Decision, render_decision
+from responder.incidents.decision import Choice, Decision, choices_of, render_decision
 from responder.incidents.model import Incident, Status
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import RuleFile, RuleSet
@@ -88,7 +88,7 @@ class _Question(_Part):
     incident: str = Field(pattern=rf"^{_NAME}$")
     uid: str = Field(min_length=1, max_length=100)
     digest: str = Field(pattern=r"^[a-z0-9]{1,64}$")
-    choice: Literal["rollback", "leave"]
+    choice: Literal["rollback", "leave", "delete-pod"]
 
 
 class _Action(_Part):
@@ -184,7 +184,7 @@ class Interactions:
             return _refused(
                 "NothingAsked", f"There is nothing to decide any more: {incident.name} is {outcome}."
             )
-        if ask.digest != question.digest:
+        if ask.digest != question.digest or Choice(question.choice) not in choices_of(ask):
             return _refused(
                 "QuestionChanged", "The situation has changed since: look at the message again, then decide."
             )
@@ -291,7 +291,11 @@ def _tell_first(first: Decision | None, by: str, choice: Choice) -> InteractionA
 
 
 def _words(choice: Choice) -> str:
-    return {Choice.ROLLBACK: "roll back", Choice.LEAVE: "leave it"}[choice]
+    return {
+        Choice.ROLLBACK: "roll back",
+        Choice.LEAVE: "leave it",
+        Choice.DELETE_POD: "delete the pod",
+    }[choice]
 
 
 def _problems(error: ValidationError) -> list[str]:

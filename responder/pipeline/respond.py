@@ -27,6 +27,7 @@ from responder.incidents.store import IncidentStore
 from responder.pipeline.close import close, finish, leave_alone, remember_rollback
 from responder.pipeline.gather import Gatherer, SharedFreezes
 from responder.pipeline.settle import Settling, assess_settling
+from responder.pipeline.stuck import StuckPods
 from responder.pipeline.turns import Turns
 from responder.pipeline.unattributed import judge_unattributed
 from responder.rules.conditions import AnyOf, Condition
@@ -96,6 +97,7 @@ class Responder:
         self._clock = clock
         self._metrics = metrics
         self._decide_every = decide_every
+        self._stuck = StuckPods(kubernetes, store, clock)
         self._turns = Turns()
 
     async def step(self, incident: Incident, *, routine: bool = False) -> Step:
@@ -266,8 +268,14 @@ class Responder:
                 incident,
                 lambda status: advance.traffic_proven(status, proof.verdicts, proof.message, now),
             )
-        outcome = Outcome.SUPERSEDED if proof.reason == "Superseded" else Outcome.TRAFFIC_NOT_PROVEN
         verdict = Verdict("Traffic", proof.result, proof.reason, proof.message)
+        if proof.stuck is not None:
+            tended = await self._stuck.tend(incident, rollback, proof.stuck, proof.message, file)
+            if tended.change is not None:
+                incident = await self._store.record_fact(incident, tended.change)
+            if not tended.over:
+                return Step(incident, self._decide_every)
+        outcome = Outcome.SUPERSEDED if proof.reason == "Superseded" else Outcome.TRAFFIC_NOT_PROVEN
         return await self._end(incident, outcome, verdict, proof.verdicts)
 
     async def _prove_recovery(self, incident: Incident) -> Step:

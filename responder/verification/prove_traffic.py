@@ -20,9 +20,12 @@ from responder.verification.claim import Claim
 from responder.verification.hold import hold_window, note_probes
 from responder.verification.signature import Kind, Signature, sign
 from responder.verification.snapshot import Snapshot, gather_snapshot
-from responder.verification.traffic import INCONCLUSIVE, SUPERSEDED, assess_traffic
+from responder.verification.statefulset import find_blocking_pod, not_ready_since
+from responder.verification.traffic import INCONCLUSIVE, OVERTAKEN, SUPERSEDED, assess_traffic
 from responder.verification.window import Window
 from responder.workloads.key import WorkloadKey
+
+POD_STUCK = "PodStuck"
 
 Report = Callable[[tuple[Verdict, ...]], None]
 
@@ -30,8 +33,18 @@ Report = Callable[[tuple[Verdict, ...]], None]
 _LEAST_PAUSE_SECONDS = 0.15
 # Looks go on without events too, as a watch can be silent for longer than it should.
 _LONGEST_PAUSE_SECONDS = 5.0
+# A pod that only starts slowly becomes ready within this, mostly, and is then replaced like any other.
+_STUCK_AFTER = timedelta(minutes=1)
 # One cause shows in many checks; the first few tell a person enough.
 _SHOWN_MESSAGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StuckPod:
+    """The pod that an ordered rollout waits for in vain."""
+
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,7 @@ class TrafficProof:
     proven_at: datetime | None = None
     serving_since: datetime | None = None
     hold_seconds: float = 0.0
+    stuck: StuckPod | None = None
 
 
 async def prove_traffic(
@@ -58,8 +72,9 @@ async def prove_traffic(
 ) -> TrafficProof:
     """Wait until the claim has held for the window `hold` (None: derived from the readiness probes).
 
-    Passed/TrafficProven; Failed/TrafficNotProven at the deadline; Failed/Superseded at once when somebody
-    else changed or deleted the workload; Unknown/TrafficUnknown when at the deadline nobody can tell.
+    Passed/TrafficProven; Failed/TrafficNotProven at the deadline; Failed/Superseded, or .../RevertedBy..., at once when
+    somebody else changed or deleted the workload; Failed/PodStuck once a pod has held an ordered rollout up for a
+    minute; Unknown/TrafficUnknown when at the deadline nobody can tell.
     `report` gets the verdicts of each look that differ from those of the look before.
     """
     prover = _Prover(kubernetes, clock, claim, hold, report)
@@ -141,9 +156,12 @@ class _Prover:
             return self._end(Result.FAILED, SUPERSEDED, f"The {self._claim.key} is gone.")
         signature = self._signature = sign(snapshot, self._claim)
         length = self._judge(snapshot)
-        superseded = next((verdict for verdict in self._verdicts if verdict.reason == SUPERSEDED), None)
+        superseded = next((verdict for verdict in self._verdicts if verdict.reason in OVERTAKEN), None)
         if superseded is not None:
-            return self._end(Result.FAILED, SUPERSEDED, superseded.message)
+            return self._end(Result.FAILED, superseded.reason, superseded.message)
+        stuck = self._find_stuck(snapshot)
+        if stuck is not None:
+            return stuck
         lacking = {verdict.check for verdict in self._verdicts if not verdict.passed}
         if lacking - INCONCLUSIVE:
             self._window.restart(_describe_open(self._verdicts))
@@ -155,6 +173,18 @@ class _Prover:
         if not self._window.holds(signature, length, began=began, now=self._loop.time()):
             return None
         return self._end(Result.PASSED, "TrafficProven", "The target revision serves all traffic")
+
+    def _find_stuck(self, snapshot: Snapshot) -> TrafficProof | None:
+        """The end of a proof that can't come to a good one before somebody deletes a pod."""
+        pod, now = find_blocking_pod(snapshot, self._claim), self._clock.now()
+        if pod is None or now - not_ready_since(pod) < _STUCK_AFTER:
+            return None
+        message = (
+            f"Pod {pod.name} of another revision is not ready, and an ordered StatefulSet replaces no pod"
+            f" while one is not ready: `kubectl -n {pod.namespace} delete pod {pod.name}` lets it go on."
+        )
+        stuck = StuckPod(pod.name, pod.uid)
+        return TrafficProof(Result.FAILED, POD_STUCK, message, self._verdicts, stuck=stuck)
 
     def _judge(self, snapshot: Snapshot) -> timedelta:
         """Judge and report a look; the length of the hold window that follows from it."""

@@ -5,6 +5,7 @@ Everything that judges, remembers or tells works on Revision and need not know w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,32 +14,33 @@ from responder.workloads.views import CHANGE_CAUSE, REVISION, REVISION_HISTORY, 
 from responder.workloads.workload import HASH_LABELS
 
 
-class Revision(View):
+class Revision(View, ABC):
     """One revision. Its uid is never used again; its number moves when it is brought back."""
 
     @property
+    @abstractmethod
     def number(self) -> int | None:
         """The revision number; None where it has none that can be read."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def template(self) -> Template:
-        raise NotImplementedError
+        """The pod template as the workload holds it."""
 
     @property
+    @abstractmethod
     def hash(self) -> str:
         """What its pods carry in the label by which they name their revision."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def reused(self) -> bool:
         """True unless it is certain that it has been the current revision no more than once."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def ready_pods(self) -> int:
         """How many pods of it are ready."""
-        raise NotImplementedError
 
     @property
     def earlier_numbers(self) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""The loop for a StatefulSet and for a DaemonSet: undone from a ControllerRevision, proven by their own signs."""
+"""The loop for StatefulSets and DaemonSets: undone from a ControllerRevision, proven by their own signs."""
 
 from __future__ import annotations
 

@@ -60,7 +60,8 @@ async def test_it_goes_in_and_stays_as_it_is(admin: Kubectl) -> None:
 async def test_what_is_opt_in_and_the_examples_go_in(admin: Kubectl, tmp_path: Path) -> None:
     folder = tmp_path / "taken"
     folder.mkdir()
-    await admin.ok(*APPLY, stdin=render_with(folder, "every-namespace", "secrets", "argo-cd", "flux"))
+    components = ("every-namespace", "secrets", "stuck-pods", "argo-cd", "flux")
+    await admin.ok(*APPLY, stdin=render_with(folder, *components))
     for example in ("secret", "ingress"):
         text = (CHECKOUT / "deploy" / f"{example}.example.yaml").read_text(encoding="utf-8")
         await admin.ok(*APPLY, stdin=text)

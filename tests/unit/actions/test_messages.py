@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -118,23 +119,38 @@ def test_steps_are_told_in_the_order_in_which_they_happen() -> None:
 def test_buttons_answer_the_question_that_is_shown() -> None:
     shown = buttons(render_slack(asking(), rule_file()))
     assert set(shown) == {"responder.rollback", "responder.leave"}
-    for choice, action_id in ACTION_IDS.items():
-        assert json.loads(shown[action_id]["value"]) == {
-            "namespace": "payments",
-            "incident": "deployment-payment-service-3",
-            "uid": UID,
-            "digest": ASK.digest,
-            "choice": choice.value,
-        }
+    check_values(shown, Choice.ROLLBACK, Choice.LEAVE)
     danger = shown[ACTION_IDS[Choice.ROLLBACK]]
     assert danger["style"] == "danger"
     assert "payment-service-6good" in danger["confirm"]["text"]["text"]
     assert "style" not in shown[ACTION_IDS[Choice.LEAVE]]
 
 
+def check_values(shown: Mapping[str, Any], *choices: Choice) -> None:
+    """Each button says which question it answers, and how."""
+    for choice in choices:
+        assert json.loads(shown[ACTION_IDS[choice]]["value"]) == {
+            "namespace": "payments",
+            "incident": "deployment-payment-service-3",
+            "uid": UID,
+            "digest": ASK.digest,
+            "choice": choice.value,
+        }
+
+
+def test_a_stuck_pod_is_asked_about_during_the_proof() -> None:
+    ask = ASK.model_copy(update={"action": "delete-pod", "reason": "PodStuck"})
+    message = render_slack(asking(phase=Phase.VERIFYING, rollback=rollback(), ask=ask), rule_file())
+    shown = buttons(message)
+    assert set(shown) == {"responder.delete-pod", "responder.leave"}
+    check_values(shown, Choice.DELETE_POD, Choice.LEAVE)
+    assert "style" in shown["responder.delete-pod"]
+    assert "delete the pod" in message.text
+
+
 def test_a_told_incident_has_its_way_to_decide() -> None:
     told = asking(phase=Phase.OPEN, action="none", verdicts=(STILL_TRUE,), page=None)
-    assert set(buttons(render_slack(told, rule_file()))) == set(ACTION_IDS.values())
+    assert set(buttons(render_slack(told, rule_file()))) == {"responder.rollback", "responder.leave"}
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,13 @@ def test_secrets_are_read_where_workloads_are(tmp_path: Path) -> None:
     assert len(objects) == len(render(OVERLAY))
 
 
+def test_pods_are_deleted_where_workloads_are(tmp_path: Path) -> None:
+    objects = render_with(tmp_path, "stuck-pods")
+    more = grants(find("ClusterRole", "responder-workloads", objects))
+    assert more - grants(find("ClusterRole", "responder-workloads")) == {("delete", "", "pods")}
+    assert len(objects) == len(render(OVERLAY))
+
+
 @pytest.mark.parametrize(
     ("component", "namespace", "resources"),
     [

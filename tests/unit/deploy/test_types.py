@@ -23,7 +23,7 @@ async def understood(obj: Manifest) -> Any:
 
 
 async def test_every_object_is_understood_whole(tmp_path: Path) -> None:
-    objects = render_with(tmp_path, "every-namespace", "secrets", "argo-cd", "flux")
+    objects = render_with(tmp_path, "every-namespace", "secrets", "stuck-pods", "argo-cd", "flux")
     for obj in [*objects, *load("secret.example.yaml"), *load("ingress.example.yaml")]:
         assert await understood(obj) == obj, f"{obj['kind']} {obj['metadata']['name']}"
 
