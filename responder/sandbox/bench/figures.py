@@ -42,11 +42,29 @@ def render_table(figures: Iterable[Figure], title: str) -> Table:
     table = Table("figure", "value", "unit", "goal", "met", title=title)
     table.columns[1].justify = table.columns[3].justify = "right"
     for figure in figures:
-        sign = "<=" if figure.inclusive else "<"
-        goal = "" if figure.goal is None else f"{sign} {figure.goal:g}"
+        goal = _goal(figure, "<=")
         met = {None: "", True: "[green]yes[/green]", False: "[bold red]missed[/bold red]"}[figure.met]
         table.add_row(figure.name, f"{figure.value:.4g}", figure.unit, goal, met)
     return table
+
+
+def render_markdown(figures: Iterable[Figure], command: str) -> str:
+    """The figures as the README shows them, below the command and the machine that they come from."""
+    lines = [command, "", "| figure | value | goal |", "|---|---:|---:|"]
+    for figure in figures:
+        goal = _goal(figure, "≤") + ("" if figure.met is not False else " (missed)")
+        lines.append(f"| {figure.name} | {_value(figure)} | {goal} |")
+    return "\n".join(lines)
+
+
+def _value(figure: Figure) -> str:
+    number = f"{figure.value:,.0f}" if abs(figure.value) >= 100 else f"{figure.value:.3g}"
+    return number if figure.unit == "ratio" else f"{number} {figure.unit}"
+
+
+def _goal(figure: Figure, at_most: str) -> str:
+    sign = at_most if figure.inclusive else "<"
+    return "" if figure.goal is None else f"{sign} {figure.goal:g}"
 
 
 def render_json(figures: Iterable[Figure]) -> str:

@@ -67,7 +67,7 @@ async def hold_ground(folder: Path, clock: Clock) -> AsyncIterator[Ground]:
         api = await stack.enter_async_context(open_api(kubeconfig))
         prometheus = await stack.enter_async_context(fixed_prometheus())
         prefix = f"responder-bench-{clock.now():%H%M%S}"
-        defined = await _define(api, clock)
+        defined = await define(api, clock)
         kubectl = kubectl_for(kubeconfig, folder)
         try:
             yield Ground(api, kubeconfig, kubectl, prometheus, folder, clock, prefix)
@@ -76,7 +76,7 @@ async def hold_ground(folder: Path, clock: Clock) -> AsyncIterator[Ground]:
                 await _clean(api, prefix, defined)
 
 
-async def _define(api: Api, clock: Clock) -> list[str]:
+async def define(api: Api, clock: Clock) -> list[str]:
     """Apply our resource definitions where they are missing; the paths of those."""
     applied = []
     for file in sorted(_CRDS.glob("*.yaml")):

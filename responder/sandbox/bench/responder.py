@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 
@@ -29,18 +30,31 @@ _NOT_INHERITED = ("RESPONDER_", "KUBECONFIG", "POD_NAMESPACE")
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where Alertmanager delivers."""
+
+    url: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunningResponder:
     """A responder that is ready."""
 
     url: str
     pid: int
 
+    @property
+    def webhook(self) -> Webhook:
+        """Where alerts go, and what lets them in."""
+        return Webhook(f"{self.url}/webhooks/alertmanager", _TOKEN)
+
     async def deliver(self, session: aiohttp.ClientSession, delivery: dict[str, object]) -> None:
         """Post a delivery as Alertmanager does. Raises aiohttp.ClientResponseError when it is not taken."""
         async with session.post(
-            f"{self.url}/webhooks/alertmanager",
+            self.webhook.url,
             json=delivery,
-            headers={"Authorization": f"Bearer {_TOKEN}"},
+            headers={"Authorization": f"Bearer {self.webhook.token}"},
             raise_for_status=True,
         ) as response:
             await response.read()
@@ -54,16 +68,31 @@ class RunningResponder:
 
     def resident_megabytes(self) -> float:
         """The memory that it holds now, in millions of bytes."""
+        return self._megabytes("VmRSS")
+
+    def most_resident_megabytes(self) -> float:
+        """The most memory that it ever held, in millions of bytes."""
+        return self._megabytes("VmHWM")
+
+    def _megabytes(self, name: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
         return int(line.split()[1]) * 1024 / 1e6
 
 
 @asynccontextmanager
 async def running_responder(
-    kubeconfig: Path, rules: Path, prometheus_url: str, folder: Path, clock: Clock
+    kubeconfig: Path,
+    rules: Path,
+    prometheus_url: str,
+    folder: Path,
+    clock: Clock,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[RunningResponder]:
-    """Run one on a loopback port, without Slack and PagerDuty, until the context ends. Paths are absolute."""
+    """Run one on a loopback port, without Slack and PagerDuty, until the context ends. Paths are absolute.
+
+    `settings`: RESPONDER_ variables over those of every bench.
+    """
     listen = f"127.0.0.1:{free_port()}"
     flags = {
         "--listen": listen,
@@ -83,6 +112,6 @@ async def running_responder(
         log=folder / "responder.log",
         clock=clock,
         cwd=Path.cwd(),
-        environment=inherited | _SETTINGS,
+        environment=inherited | _SETTINGS | dict(settings),
     ) as child:
         yield RunningResponder(f"http://{listen}", child.process.pid)

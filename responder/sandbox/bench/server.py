@@ -1,6 +1,6 @@
 """A simulated cluster as a process of its own, so that its work is not counted as the responder's.
 
-Run by the bench: python -m responder.sandbox.bench.server PORT.
+Run by the bench: python -m responder.sandbox.bench.server PORT [--still].
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from pathlib import Path
 import yaml
 
 from responder.clock import Clock, SystemClock
-from responder.sandbox.api.server import kubeconfig
+from responder.sandbox.api.server import ApiServer, kubeconfig
+from responder.sandbox.api.store import Store
 from responder.sandbox.cluster import Cluster
 from responder.sandbox.process import child_process
 from responder.sandbox.world import free_port
 
+_STILL = "--still"
+
 
 @asynccontextmanager
-async def sandbox_process(folder: Path, clock: Clock) -> AsyncIterator[Path]:
-    """Run it and yield the path of its kubeconfig."""
+async def sandbox_process(folder: Path, clock: Clock, *, still: bool = False) -> AsyncIterator[Path]:
+    """Run it and yield the path of its kubeconfig. `still`: without controllers, nothing moves by itself."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     path = folder / "kubeconfig"
     path.write_text(yaml.safe_dump(kubeconfig(url, for_kubectl=True)), encoding="utf-8")
     async with child_process(
-        [sys.executable, "-m", "responder.sandbox.bench.server", str(port)],
+        [sys.executable, "-m", "responder.sandbox.bench.server", str(port), *([_STILL] if still else [])],
         name="the sandbox",
         ready_url=f"{url}/readyz",
         log=folder / "sandbox.log",
@@ -38,10 +41,12 @@ async def sandbox_process(folder: Path, clock: Clock) -> AsyncIterator[Path]:
         yield path
 
 
-async def _serve(port: int) -> None:
-    async with Cluster.start(clock=SystemClock(), port=port):
+async def _serve(port: int, *, still: bool) -> None:
+    clock = SystemClock()
+    cluster = ApiServer(Store(clock)).listening(port=port) if still else Cluster.start(clock=clock, port=port)
+    async with cluster:
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), still=_STILL in sys.argv[2:]))

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 import yaml
@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.25
 _WITHIN_SECONDS = 120.0
 
 # Every guard passes with these: a clean gap, samples enough, and nothing that has to be waited for.
-_METRIC = {
+METRIC = {
     "unit": "ratio",
     "range": "1s",
     "query": "sum(rate(bench_share{$selector}[$range]))",
@@ -39,11 +39,24 @@ _METRIC = {
 _ROLLBACK = {"clean_gap": "30s", "hold": "1s", "settle": "0s", "good_windows": 1}
 
 
+class Named(Protocol):
+    """What a workload is found by."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A Deployment called NAME in the namespace."""
 
     namespace: str
+
+    @property
+    def name(self) -> str:
+        return NAME
 
     @property
     def deployments(self) -> str:
@@ -67,7 +80,7 @@ class Workload:
             "kind": "RuleFile",
             "service": self.namespace,
             "workload": {"namespace": self.namespace, "deployment": NAME},
-            "metrics": {"error_rate": _METRIC},
+            "metrics": {"error_rate": METRIC},
             "alerts": {"high-error-rate": {**alert, "notify": ["slack"]}},
             "rollback": _ROLLBACK,
         }
@@ -158,28 +171,42 @@ async def complete(api: Api, workloads: Sequence[Workload], clock: Clock) -> Non
     await until(over, f"the rollouts of {len(workloads)} workloads", clock)
 
 
-async def remembered(api: Api, workloads: Sequence[Workload], revisions: int, clock: Clock) -> None:
+async def remembered(
+    api: Api,
+    workloads: Sequence[Named],
+    revisions: int,
+    clock: Clock,
+    *,
+    every_seconds: float = _POLL_SECONDS,
+) -> None:
     """Wait until the responder has seen that many revisions of each workload complete."""
 
     async def seen() -> bool:
         found = await api.items("/apis/responder.dev/v1alpha1/workloadrecords")
-        servings = {obj["metadata"]["namespace"]: obj["spec"].get("servings") or [] for obj in found}
-        return all(
-            len(servings.get(workload.namespace, [])) >= revisions
-            and servings[workload.namespace][-1].get("completeAt")
-            for workload in workloads
-        )
+        servings = {
+            (obj["metadata"]["namespace"], obj["spec"]["workload"]["name"]): obj["spec"].get("servings") or []
+            for obj in found
+        }
+        known = [servings.get((each.namespace, each.name), []) for each in workloads]
+        return all(len(each) >= revisions and each[-1].get("completeAt") for each in known)
 
-    await until(seen, f"the ledgers of {len(workloads)} workloads", clock)
+    await until(seen, f"the ledgers of {len(workloads)} workloads", clock, every_seconds=every_seconds)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, clock: Clock) -> None:
-    """Ask until it is true. Raises BenchError after two minutes."""
-    deadline = asyncio.get_running_loop().time() + _WITHIN_SECONDS
+async def until(
+    condition: Callable[[], Awaitable[bool]],
+    what: str,
+    clock: Clock,
+    *,
+    every_seconds: float = _POLL_SECONDS,
+    within_seconds: float = _WITHIN_SECONDS,
+) -> None:
+    """Ask until it is true. Raises BenchError when that takes too long."""
+    deadline = asyncio.get_running_loop().time() + within_seconds
     while not await condition():
         if asyncio.get_running_loop().time() > deadline:
-            raise BenchError(f"bench: {what}: not within {_WITHIN_SECONDS:g} s")
-        await clock.sleep(_POLL_SECONDS)
+            raise BenchError(f"bench: {what}: not within {within_seconds:g} s")
+        await clock.sleep(every_seconds)
 
 
 async def _each(workloads: Sequence[Workload], work: Callable[[Workload], Awaitable[None]]) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from responder.sandbox.bench.figures import Figure, median_and_p95, render_json
+from responder.sandbox.bench.figures import Figure, median_and_p95, render_json, render_markdown
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,20 @@ def test_median_and_p95_are_in_milliseconds() -> None:
     assert median.name == "it, median of 101"
     assert median.value == pytest.approx(51.0)
     assert p95.value == pytest.approx(96.0)
+
+
+def test_the_readme_gets_a_table_that_names_its_command() -> None:
+    figures = [
+        Figure("told", 1234.5, "ms"),
+        Figure("below", 0.5, "s", 1),
+        Figure("at most", 1.625, "ratio", 1.5, inclusive=True),
+    ]
+    assert render_markdown(figures, "`make bench` on a machine.").splitlines() == [
+        "`make bench` on a machine.",
+        "",
+        "| figure | value | goal |",
+        "|---|---:|---:|",
+        "| told | 1,234 ms |  |",
+        "| below | 0.5 s | < 1 |",
+        "| at most | 1.62 | ≤ 1.5 (missed) |",
+    ]
