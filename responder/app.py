@@ -34,6 +34,7 @@ from responder.pipeline.intake import Intake
 from responder.pipeline.interactions import Interactions
 from responder.pipeline.open_incidents import OpenIncidents
 from responder.pipeline.others import OtherWorkloads
+from responder.pipeline.owned import Resuming
 from responder.pipeline.reconcile import Reconcile
 from responder.pipeline.refusals import Refusals
 from responder.pipeline.respond import Responder
@@ -178,7 +179,8 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         protected=settings.protected_namespaces,
         look_at_secrets=settings.look_at_secrets,
     )
-    drivers = _drivers(parts, kubernetes, store, gatherer, term)
+    resuming = Resuming(kubernetes, store, rules, clock)
+    drivers = _drivers(parts, kubernetes, store, gatherer, term, resuming)
     reconcile = Reconcile(
         kubernetes=kubernetes,
         store=store,
@@ -198,14 +200,22 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         reconcile.record_changed(record, began)
 
     app.watch = RevisionWatch(
-        kubernetes, store, gatherer, clock, rules.files, settings.decide_every, record_changed
+        kubernetes,
+        store,
+        gatherer,
+        clock,
+        rules.files,
+        settings.decide_every,
+        record_changed,
+        on_template=drivers.wake_workload,
     )
     parts.metrics.leading.set(1)
     try:
         with parts.incidents.waking(drivers.wake):
             async with together() as group:
                 driving = _drive(app.watch, drivers)
-                for work in (app.watch.run(), driving, reconcile.run(), retention.run(), returns.run()):
+                works = (reconcile.run(), retention.run(), returns.run(), resuming.run())
+                for work in (app.watch.run(), driving, *works):
                     group.create_task(work)
     finally:
         parts.metrics.leading.set(0)
@@ -249,7 +259,12 @@ async def _connect(settings: Settings, clock: Clock, stack: AsyncExitStack) -> C
 
 
 def _drivers(
-    parts: Parts, kubernetes: Kubernetes, store: IncidentStore, gatherer: Gatherer, term: Term
+    parts: Parts,
+    kubernetes: Kubernetes,
+    store: IncidentStore,
+    gatherer: Gatherer,
+    term: Term,
+    resuming: Resuming,
 ) -> Drivers:
     """The way of an incident, and those who are told about it."""
     settings, clock, metrics, clients = parts.settings, parts.clock, parts.metrics, parts.clients
@@ -262,6 +277,7 @@ def _drivers(
         clock=clock,
         metrics=metrics,
         decide_every=settings.decide_every,
+        on_applied=resuming.note,
     )
 
     def count(channel: Channel, result: Result) -> None:

@@ -12,15 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from responder.errors import Permanent
-from responder.workloads.owners import TRACKING_ID, Owner, OwnerKind
+from responder.workloads.ledger import PausedOwner
+from responder.workloads.owners import RESUME, TRACKING_ID, Owner, OwnerKind
 from responder.workloads.views import Object, View, parse_time
 from responder.workloads.workload import Workload
 
 # Who paused it, one mark an undo, and what it did before the first of them.
 PAUSED_BY = "responder.dev/paused-by"
 PAUSED_FROM = "responder.dev/paused-from"
-# Set by a person: let it go on, whatever Git holds.
-RESUME = "responder.dev/resume"
 
 _OWN_INSTANCE = "argocd.argoproj.io/instance"
 # A comparison that ended so shortly after the undo may have begun before it.
@@ -80,29 +79,21 @@ def runs_by_itself(owner: Owner, obj: Object) -> bool:
     return automated is not None and automated.get("enabled") is not False
 
 
-def why_resume(owner: Owner, obj: Object, workload: Workload, mark: str, paused_at: datetime) -> str | None:
+def why_resume(paused: PausedOwner, obj: Object, workload: Workload | None) -> str | None:
     """Why this pause need not go on, as a clause; None where it has to, or nobody can tell.
 
-    Argo CD goes on comparing while it syncs nothing: in sync with what serves now, it would change nothing.
-    Flux looks at nothing while it is suspended, so of Flux only a person can tell.
+    `workload` is None while it runs the bad revision. Argo CD goes on comparing while it syncs nothing: in
+    sync with what serves now, it would change nothing. Flux looks at nothing while it is suspended, so of
+    Flux only a person can tell.
     """
+    owner = paused.owner
     if RESUME in View(obj).annotations:
         return f"somebody set {RESUME} on it"
-    if mark not in _marks(obj) or runs_by_itself(owner, obj):
+    if paused.mark not in _marks(obj) or runs_by_itself(owner, obj):
         return "somebody resumed it"
-    if owner.kind is OwnerKind.ARGO_CD and _in_sync(View(obj), workload, paused_at + _COMPARED_AFTER):
-        return "Git holds what serves now"
-    return None
-
-
-def how_to_resume(owner: Owner) -> str:
-    """What a person types to let it go on, for a sentence."""
-    kind = {
-        OwnerKind.ARGO_CD: "applications.argoproj.io",
-        OwnerKind.KUSTOMIZATION: "kustomizations.kustomize.toolkit.fluxcd.io",
-        OwnerKind.HELM_RELEASE: "helmreleases.helm.toolkit.fluxcd.io",
-    }[owner.kind]
-    return f"`kubectl -n {owner.namespace} annotate {kind} {owner.name} {RESUME}=now`"
+    if workload is None or owner.kind is not OwnerKind.ARGO_CD:
+        return None
+    return "Git holds what serves now" if _in_sync(View(obj), workload, paused.at + _COMPARED_AFTER) else None
 
 
 def _check_lasting(owner: Owner, obj: Object) -> None:

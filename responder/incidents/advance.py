@@ -25,7 +25,8 @@ from responder.incidents.phases import Outcome, Phase
 from responder.rules.decide import Course, Judgement
 from responder.rules.model import Action, Channel, Mode, RuleFile, strongest
 from responder.verdicts import Result, Verdict
-from responder.workloads.ledger import parse_revision
+from responder.workloads.ledger import PausedOwner, parse_revision
+from responder.workloads.owners import how_to_resume
 from responder.workloads.workload import Workload
 
 _PHASE = {
@@ -114,8 +115,9 @@ def intended(
     workload: Workload,
     file: RuleFile,
     now: datetime,
+    paused: PausedOwner | None = None,
 ) -> Status:
-    """The status with the intent to undo: written before the patch is sent."""
+    """The status with the intent to undo, and to pause before that: written before either is done."""
     if judgement.bad is None or judgement.target is None:
         raise ValueError("a rollback needs a revision to leave and one to go back to")
     progressing = workload.condition("Progressing")
@@ -133,6 +135,7 @@ def intended(
         previous_fence=workload.fence,
         freezes_overruled=_freezes(judgement),
         stale_progressing_at=None if progressing is None else progressing.get("lastUpdateTime"),
+        paused=paused,
     )
     return status.model_copy(update={"rollback": rollback})
 
@@ -163,6 +166,10 @@ def applied(status: Status, generation: int, now: datetime, within: timedelta) -
             "times": status.times.model_copy(update={"patched_at": now}),
         }
     )
+    if done.paused is not None:
+        owner = done.paused.owner
+        text = f"{owner} is paused; to let it go on: {how_to_resume(owner)}"
+        status = noted(status, now, "OwnerPaused", text)
     return noted(status, now, "Undo", status.message)
 
 
@@ -246,6 +253,17 @@ def ended(
     else:
         status = with_condition(status, "Recovered", _truth(verdict.result), verdict.reason, message, now)
     return noted(status, now, outcome.value, message)
+
+
+def reverted(status: Status, verdict: Verdict, now: datetime) -> Status:
+    """The bad template is back after an outcome was written, which stands: people have to know."""
+    update = {
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "page": Page(reason=verdict.reason, message=verdict.message, at=now),
+        "times": status.times.model_copy(update={"recovered_at": None}),
+    }
+    return noted(status.model_copy(update=update), now, "Reverted", verdict.message)
 
 
 def settled(status: Status, now: datetime, followed_by: str | None, message: str) -> Status:

@@ -88,6 +88,7 @@ async def remember_rollback(store: IncidentStore, incident: Incident, at: dateti
         by=rollback.by,
     )
     bad = KnownBad(revision=rollback.bad, incident=incident.name, at=at)
+    paused = () if rollback.paused is None else (rollback.paused.model_copy(update={"at": at}),)
 
     def add(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
         if any(old.incident == done.incident and old.from_uid == done.from_uid for old in spec.rollbacks):
@@ -96,6 +97,7 @@ async def remember_rollback(store: IncidentStore, incident: Incident, at: dateti
             update={
                 "rollbacks": (*spec.rollbacks, done)[-_MOST_REMEMBERED:],
                 "known_bad": (*spec.known_bad, bad)[-_MOST_REMEMBERED:],
+                "paused": (*spec.paused, *paused)[-_MOST_REMEMBERED:],
             }
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 
+from responder.actions.pause import look_at_owner
 from responder.actions.rollback import read_history
 from responder.actions.undo import Fence
 from responder.clients.kubernetes import Forbidden, Kubernetes, Object, paths
@@ -25,14 +26,15 @@ from responder.pipeline.others import OtherWorkloads
 from responder.pipeline.preflight import look_ahead
 from responder.pipeline.questions import Questions, comparisons_of
 from responder.rules.conditions import Comparison
-from responder.rules.facts import Answer, Facts, Freeze, Preflight, Question
+from responder.rules.facts import Answer, Facts, Freeze, Pausing, Preflight, Question
 from responder.rules.measurement import Measurement
-from responder.rules.model import Rule, RuleFile
+from responder.rules.model import GitOps, Rule, RuleFile
 from responder.tasks import together
 from responder.workloads.freeze import frozen
 from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import Ledger
+from responder.workloads.owners import PAUSABLE, Owner, find_owners
 from responder.workloads.target import Target, select_target
 from responder.workloads.views import Pod
 
@@ -108,6 +110,7 @@ class Gatherer:
         target = None
         if cluster.history is not None and bad is not None:
             target = select_target(cluster.history, cluster.ledger, bad)
+        owners = () if cluster.history is None else find_owners(cluster.history.workload.raw)
         now = self._clock.now()
         questions = Questions(self._prometheus, file, now, bad, target)
         began = None if bad is None else cluster.ledger.served_from(bad)
@@ -121,6 +124,7 @@ class Gatherer:
             by_pod = group.create_task(questions.count_by_pod(leaves))
             dependencies = group.create_task(questions.measure_dependencies(began))
             preflight = group.create_task(self._look_ahead(incident, cluster.history, target))
+            pausing = group.create_task(self._look_at_owners(incident, file, owners))
             pending = group.create_task(questions.list_pending())
             nodes = group.create_task(self._read_nodes(cluster.history))
         return Facts(
@@ -140,6 +144,8 @@ class Gatherer:
             by_pod=by_pod.result(),
             nodes=nodes.result(),
             preflight=preflight.result(),
+            owners=owners,
+            pausing=pausing.result(),
             others=self._others.beside(incident, pending.result(), now),
             dependencies=dependencies.result(),
             freezes=cluster.freezes,
@@ -197,6 +203,14 @@ class Gatherer:
         return await look_ahead(
             self._kubernetes, history, target.revision, fence, secrets=self._look_at_secrets
         )
+
+    async def _look_at_owners(
+        self, incident: Incident, file: RuleFile, owners: tuple[Owner, ...]
+    ) -> Pausing | None:
+        """What a pause of the owner would meet; None where the rule file has none, or who is not one."""
+        if file.rollback.gitops is not GitOps.PAUSE or len(owners) != 1 or owners[0].kind not in PAUSABLE:
+            return None
+        return await look_at_owner(self._kubernetes, owners[0], incident.metadata.uid)
 
     async def _read_nodes(self, history: History | None) -> dict[str, str] | None:
         """The node of each pod of the current revision; None where nobody may or can look."""

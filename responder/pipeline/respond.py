@@ -26,6 +26,7 @@ from responder.incidents.phases import Outcome, Phase
 from responder.incidents.store import IncidentStore
 from responder.pipeline.close import close, finish, leave_alone, remember_rollback
 from responder.pipeline.gather import Gatherer, SharedFreezes
+from responder.pipeline.owned import let_go_on, pause_for, plan_to_pause
 from responder.pipeline.settle import Settling, assess_settling
 from responder.pipeline.stuck import StuckPods
 from responder.pipeline.turns import Turns
@@ -40,8 +41,11 @@ from responder.verification.claim import Claim
 from responder.verification.prove_recovery import RecoveryClaim, prove_recovery
 from responder.verification.prove_traffic import prove_traffic
 from responder.verification.recovery import default_recover_within
+from responder.verification.revert import REVERTED, find_revert, unless_reverted
+from responder.verification.traffic import OVERTAKEN
 from responder.workloads.history import History
-from responder.workloads.templates import without_hash
+from responder.workloads.key import WorkloadKey
+from responder.workloads.templates import Template, without_hash
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +92,7 @@ class Responder:
         clock: Clock,
         metrics: Metrics,
         decide_every: timedelta,
+        on_applied: Callable[[WorkloadKey], None],
     ) -> None:
         self._kubernetes = kubernetes
         self._prometheus = prometheus
@@ -97,6 +102,7 @@ class Responder:
         self._clock = clock
         self._metrics = metrics
         self._decide_every = decide_every
+        self._on_applied = on_applied
         self._stuck = StuckPods(kubernetes, store, clock)
         self._turns = Turns()
 
@@ -135,7 +141,8 @@ class Responder:
             log.info("judged", course=judgement.course.value, reason=judgement.reason, why=judgement.message)
         if judgement.course is Course.ROLL_BACK and facts.history is not None:
             workload = facts.history.workload
-            status = advance.intended(incident, status, judgement, workload, file, facts.now)
+            paused = plan_to_pause(facts, incident)
+            status = advance.intended(incident, status, judgement, workload, file, facts.now, paused)
             recorded, freezes = await self._intend(incident, status)
             return await self._undo(recorded, Seen(facts.history, freezes))
         if judgement.course is Course.LEAVE:
@@ -181,6 +188,7 @@ class Responder:
         now = self._clock.now()
         if isinstance(result, Applied):
             await remember_rollback(self._store, incident, now)
+            self._on_applied(incident.key)
             generation = result.generation
             return await self._fact(
                 incident, lambda status: advance.applied(status, generation, now, file.rollback.within)
@@ -200,12 +208,15 @@ class Responder:
         if not isinstance(result, Applied):
             log.warning("undo_without_effect", reason=result.reason, why=result.message)
             try:
-                return await void(self._kubernetes, attempt) or result
+                voided = await void(self._kubernetes, attempt)
+                if voided is not None:
+                    return voided
             except (Forbidden, Invalid):
                 # A server that forbids the undo forbids the voiding too, and a patch still under way with it.
                 # What we refrained from ourselves says nothing of an earlier try.
                 if not isinstance(result, Rejected) or result.reason == _TOO_LATE:
                     raise
+            await let_go_on(self._kubernetes, rollback)
         return result
 
     async def _note_overdue(self, incident: Incident, rollback: Rollback, error: ResponderError) -> Step:
@@ -231,6 +242,9 @@ class Responder:
         if seen is None and self._clock.now() - rollback.intended_at > _INTENT_STALE:
             stale = f"What was intended at {rollback.intended_at:%H:%M:%S} UTC has to be judged again."
             return Refused("IntentStale", stale)
+        unpaused = await pause_for(self._kubernetes, rollback)
+        if unpaused is not None:
+            return unpaused
         return await roll_back(self._kubernetes, attempt, None if seen is None else seen.history)
 
     async def _prove(self, incident: Incident) -> Step:
@@ -255,6 +269,7 @@ class Responder:
             generation=rollback.generation or workload.generation,
             services=file.services,
             stale_progressing_at=rollback.stale_progressing_at,
+            bad=_template_of(history, rollback.bad.uid),
         )
         # After a restart the deadline may have passed with nobody looking.
         last_look = min(_LAST_LOOK, file.rollback.within)
@@ -275,7 +290,7 @@ class Responder:
                 incident = await self._store.record_fact(incident, tended.change)
             if not tended.over:
                 return Step(incident, self._decide_every)
-        outcome = Outcome.SUPERSEDED if proof.reason == "Superseded" else Outcome.TRAFFIC_NOT_PROVEN
+        outcome = Outcome.SUPERSEDED if proof.reason in OVERTAKEN else Outcome.TRAFFIC_NOT_PROVEN
         return await self._end(incident, outcome, verdict, proof.verdicts)
 
     async def _prove_recovery(self, incident: Incident) -> Step:
@@ -299,7 +314,12 @@ class Responder:
         )
         allowed = _recover_within(file, claim.condition)
         within = max(allowed, self._clock.now() + min(_LAST_LOOK, allowed) - proven_at)
-        proof = await prove_recovery(self._prometheus, self._clock, claim, within=within)
+        history = await self._gatherer.read_history(incident.key)
+        bad = _template_of(history, rollback.bad.uid)
+        proving = prove_recovery(self._prometheus, self._clock, claim, within=within)
+        proof = await unless_reverted(self._kubernetes, incident.key, bad, proving)
+        if isinstance(proof, Verdict):
+            return await self._end(incident, Outcome.SUPERSEDED, proof, ())
         verdict = Verdict("Recovery", proof.result, proof.reason, proof.message)
         return await self._end(incident, _RECOVERY[proof.result], verdict, proof.verdicts)
 
@@ -307,6 +327,10 @@ class Responder:
         """Wait out the echoes; hand over to a new incident when it was no echo."""
         file = self._file(incident)
         record = await self._store.ensure_record(incident.key)
+        reverted = await self._find_revert(incident)
+        if reverted is not None:
+            now = self._clock.now()
+            return await self._fact(incident, lambda status: advance.reverted(status, reverted, now))
         rules, _ = self._matching(incident)
         measured = await self._gatherer.measure_rules(file, rules)
         now = self._clock.now()
@@ -322,6 +346,14 @@ class Responder:
         return await self._record(
             incident, advance.settled(incident.status, now, followed_by, verdict.message)
         )
+
+    async def _find_revert(self, incident: Incident) -> Verdict | None:
+        """Whether the undo was undone, where the incident does not say so yet."""
+        rollback = _rollback(incident)
+        history = await self._gatherer.read_history(incident.key)
+        if history is None or incident.status.reason in REVERTED:
+            return None
+        return find_revert(history.workload, _template_of(history, rollback.bad.uid))
 
     async def _judge_unattributed(self, incident: Incident) -> Step:
         """No rule speaks of these alerts: people are told, and nothing is touched."""
@@ -393,6 +425,12 @@ def _recover_within(file: RuleFile, condition: Condition) -> timedelta:
     """How long recovery may take: as the rule file says, or derived from the slowest metric."""
     wish = file.rollback.recover_within
     return wish or default_recover_within(condition, file.metrics, file.rollback.good_windows)
+
+
+def _template_of(history: History | None, uid: str) -> Template | None:
+    """The template of that revision; None where history does not hold it any more."""
+    revision = None if history is None else history.by_uid(uid)
+    return None if revision is None else revision.template
 
 
 def _rollback(incident: Incident) -> Rollback:

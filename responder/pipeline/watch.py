@@ -38,6 +38,8 @@ _HEALTH_WRITES = timedelta(minutes=1)
 
 # Called with the workload's record after a change, and whether another revision began to serve.
 OnChange = Callable[[WorkloadRecord, bool], None]
+# Called when somebody wrote a workload's pod template, long before a pod of it serves.
+OnTemplate = Callable[[WorkloadKey], object]
 
 
 class RevisionWatch:
@@ -52,6 +54,7 @@ class RevisionWatch:
         files: Iterable[RuleFile],
         every: timedelta,
         on_change: OnChange,
+        on_template: OnTemplate,
     ) -> None:
         self._store = store
         self._every = every
@@ -59,7 +62,7 @@ class RevisionWatch:
         turns = Turns()
         self._ledgers = [_Ledger(file, store, gatherer, clock, on_change, turns) for file in files]
         places = sorted({(ledger.key.namespace, ledger.key.kind) for ledger in self._ledgers})
-        self._scenes = [_Scene(kubernetes, *place, self._ledgers_of(*place)) for place in places]
+        self._scenes = [_Scene(kubernetes, *place, self._ledgers_of(*place), on_template) for place in places]
 
     @property
     def listed(self) -> bool:
@@ -98,7 +101,15 @@ class _Scene:
     Of those whose revisions don't count their pods, the pods as well.
     """
 
-    def __init__(self, kubernetes: Kubernetes, namespace: str, kind: str, ledgers: list[_Ledger]) -> None:
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        namespace: str,
+        kind: str,
+        ledgers: list[_Ledger],
+        on_template: OnTemplate,
+    ) -> None:
+        self._on_template = on_template
         self._kubernetes = kubernetes
         self._namespace = namespace
         self._ledgers = ledgers
@@ -126,7 +137,11 @@ class _Scene:
                     before = known.pop(_uid(seen.object), None)
                     if seen.type != "DELETED":
                         known[_uid(seen.object)] = seen.object
-                    self._look(self._concerned(before, seen.object), continuous=True)
+                    concerned = self._concerned(before, seen.object)
+                    self._look(concerned, continuous=True)
+                    if before is not None and _template(before) != _template(seen.object):
+                        for ledger in concerned:
+                            self._on_template(ledger.key)
                 case Gap():
                     log.info("watch_gap", namespace=self._namespace, what=what, why=seen.reason)
                 case _:
@@ -302,3 +317,7 @@ def _uid(obj: Object) -> str:
 
 def _owners(obj: Object) -> list[str]:
     return [str(owner["uid"]) for owner in obj["metadata"].get("ownerReferences") or []]
+
+
+def _template(obj: Object) -> object:
+    return (obj.get("spec") or {}).get("template")

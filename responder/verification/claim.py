@@ -15,7 +15,7 @@ class Claim:
     `template` and `generation` come from the answer to the patch, not from a look before it. `services` are
     those the rule file names. `stale_progressing_at` is the lastUpdateTime of a Deployment's Progressing
     condition before the patch, by which a deadline that the bad rollout missed is told from one that the undo
-    missed.
+    missed. `bad` is the template that was undone, None where history lost it.
     """
 
     key: WorkloadKey
@@ -25,3 +25,4 @@ class Claim:
     generation: int
     services: tuple[str, ...]
     stale_progressing_at: str | None
+    bad: Template | None = None

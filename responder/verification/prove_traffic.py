@@ -21,7 +21,7 @@ from responder.verification.hold import hold_window, note_probes
 from responder.verification.signature import Kind, Signature, sign
 from responder.verification.snapshot import Snapshot, gather_snapshot
 from responder.verification.statefulset import find_blocking_pod, not_ready_since
-from responder.verification.traffic import INCONCLUSIVE, SUPERSEDED, assess_traffic
+from responder.verification.traffic import INCONCLUSIVE, OVERTAKEN, SUPERSEDED, assess_traffic
 from responder.verification.window import Window
 from responder.workloads.key import WorkloadKey
 
@@ -156,9 +156,9 @@ class _Prover:
             return self._end(Result.FAILED, SUPERSEDED, f"The {self._claim.key} is gone.")
         signature = self._signature = sign(snapshot, self._claim)
         length = self._judge(snapshot)
-        superseded = next((verdict for verdict in self._verdicts if verdict.reason == SUPERSEDED), None)
+        superseded = next((verdict for verdict in self._verdicts if verdict.reason in OVERTAKEN), None)
         if superseded is not None:
-            return self._end(Result.FAILED, SUPERSEDED, superseded.message)
+            return self._end(Result.FAILED, superseded.reason, superseded.message)
         stuck = self._find_stuck(snapshot)
         if stuck is not None:
             return stuck

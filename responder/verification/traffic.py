@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from responder.verdicts import Verdict, failed, passed, unknown
 from responder.verification.claim import Claim
+from responder.verification.revert import REVERTED, find_revert
 from responder.verification.rollout import assess_rollout
 from responder.verification.services import assess_services
 from responder.verification.snapshot import Snapshot
@@ -18,6 +19,8 @@ from responder.workloads.views import Pod
 from responder.workloads.workload import Workload
 
 SUPERSEDED = "Superseded"
+# With these the proof is over: the world has moved on.
+OVERTAKEN = frozenset({SUPERSEDED, *REVERTED})
 
 # Of a look that lacks no more than these nothing follows, good or bad: an annotator that touches the
 # workload causes them, and no pod has moved.
@@ -55,6 +58,9 @@ def check_identity(workload: Workload, claim: Claim) -> Verdict:
 
 def check_template(workload: Workload, claim: Claim) -> Verdict:
     """Its template is still the one that was restored. Generations don't tell: autoscalers raise them."""
+    reverted = find_revert(workload, claim.bad)
+    if reverted is not None:
+        return reverted
     if not same_template(workload.template, claim.template):
         message = f"Somebody changed the pod template of {claim.key} after the rollback."
         return failed("TemplateRestored", SUPERSEDED, message, generation=workload.generation)

@@ -36,6 +36,8 @@ class OwnerKind(StrEnum):
     CONTROLLER = "controller"
 
 
+# On an owner that the responder paused, set by a person: let it go on, whatever Git holds.
+RESUME = "responder.dev/resume"
 # By what name the responder itself writes: the first part of its User-Agent.
 OUR_MANAGER = "responder"
 # By what name each writes. Source: the tools' own defaults, seen in managedFields.
@@ -92,6 +94,16 @@ def find_owners(workload: Object, drivers: Iterable[Object] = ()) -> tuple[Owner
         _flux(view, OwnerKind.HELM_RELEASE, _HELM_RELEASE) or _helm(view),
     )
     return tuple(dict.fromkeys(owner for owner in found if owner is not None))
+
+
+def how_to_resume(owner: Owner) -> str:
+    """What a person types to let a paused owner go on; a KeyError for one that can't be paused."""
+    kind = {
+        OwnerKind.ARGO_CD: "applications.argoproj.io",
+        OwnerKind.KUSTOMIZATION: "kustomizations.kustomize.toolkit.fluxcd.io",
+        OwnerKind.HELM_RELEASE: "helmreleases.helm.toolkit.fluxcd.io",
+    }[owner.kind]
+    return f"kubectl -n {owner.namespace} annotate {kind} {owner.name} {RESUME}=now"
 
 
 def last_writer(workload: Object) -> Writer | None:
