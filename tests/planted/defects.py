@@ -16,6 +16,10 @@ LOST = "tests/unit/actions/test_undo_lost_answers.py"
 TARGET = "tests/unit/actions/test_undo_target.py"
 PROOF = "tests/flow/test_proof.py"
 LOOP = "tests/flow/test_undo.py"
+OTHER_KINDS = "tests/unit/verification/test_other_kinds.py"
+HISTORY = "tests/unit/workloads/test_history.py"
+GUARDS = "tests/unit/rules/test_guards.py"
+STUCK = "tests/flow/test_stuck_pod.py"
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,10 @@ def _precondition(name: str, before: str) -> Defect:
 DEFECTS = (
     Defect(
         "counts pods by label instead of owner UID",
-        "verification/snapshot.py",
-        "pod.controller_uid in owner_uids and",
-        "pod.hash in {rs.hash for rs in self.replicasets if rs.uid in owner_uids} and",
+        "workloads/history.py",
+        "        if pod.controller_uid != self.workload.uid:\n"
+        '            return self.by_uid(pod.controller_uid or "")\n',
+        "",
         (
             f"{TRAFFIC}::test_pods_are_counted_by_owner_uid_not_by_label",
             f"{TRAFFIC}::test_a_good_label_does_not_stand_in_for_a_missing_pod",
@@ -69,8 +74,8 @@ DEFECTS = (
     Defect(
         "ignores a terminating pod",
         "verification/snapshot.py",
-        "in owner_uids and not pod.terminal)",
-        "in owner_uids and not pod.terminal and not pod.terminating)",
+        "if self.history.owns(pod) and not pod.terminal)",
+        "if self.history.owns(pod) and not pod.terminal and not pod.terminating)",
         (f"{TRAFFIC}::test_a_terminating_pod_of_another_revision_counts",),
     ),
     Defect(
@@ -96,9 +101,9 @@ DEFECTS = (
     ),
     Defect(
         "takes observedGeneration alone as complete",
-        "verification/traffic.py",
+        "verification/deployment.py",
         "if any(count != wanted for count in counts.values()):",
-        "if not deployment.observed:",
+        "if not workload.observed:",
         (f"{TRAFFIC}::test_an_observed_generation_alone_is_no_completion",),
     ),
     Defect(
@@ -122,8 +127,8 @@ DEFECTS = (
     Defect(
         "chooses the previous revision by number",
         "workloads/target.py",
-        "    candidates = [rs for rs in history.old if rs.uid != bad.uid and _eligible(rs, history, ledger)]",
-        "    candidates = list(history.old)\n"
+        "[each for each in history.old if each.uid != bad.uid and _eligible(each, history, ledger)]",
+        "list(history.old)\n"
         "    return Target(max(candidates, key=_number), certain=True) if candidates else None",
         (
             f"{TARGET}::test_the_target_is_what_served_before[stuck_then_bad-v1]",
@@ -133,20 +138,26 @@ DEFECTS = (
     Defect(
         "goes back to what is known to be bad",
         "workloads/target.py",
-        "rs.terminating or ledger.is_known_bad(rs) or",
-        "rs.terminating or",
+        "each.terminating or ledger.is_known_bad(each) or",
+        "each.terminating or",
         (
             f"{TARGET}::test_the_target_is_what_served_before[undone-None]",
             f"{TARGET}::test_the_target_is_what_served_before[undone_then_released_again_then_bad-v1]",
         ),
     ),
-    _precondition("uid", '        {"op": "test", "path": "/metadata/uid", "value": deployment.uid},\n'),
+    _precondition("uid", '        {"op": "test", "path": "/metadata/uid", "value": workload.uid},\n'),
     _precondition(
-        "template", '        {"op": "test", "path": "/spec/template", "value": deployment.template},\n'
+        "template", '        {"op": "test", "path": "/spec/template", "value": workload.template},\n'
     ),
-    _precondition("paused", '        {"op": "test", "path": "/spec/paused", "value": None},\n'),
+    Defect(
+        "drops the precondition: paused",
+        "actions/undo.py",
+        'return [{"op": "test", "path": "/spec/paused", "value": None}]',
+        "return []",
+        (f"{UNDO}::test_a_precondition_that_no_longer_holds_refuses_all_of_it[paused]",),
+    ),
     _precondition(
-        "freeze", "        *(_frozen_as_read(deployment) if freeze_overruled else _unfrozen(deployment)),\n"
+        "freeze", "        *(_frozen_as_read(workload) if freeze_overruled else _unfrozen(workload)),\n"
     ),
     _precondition("fence", '        {"op": "test", "path": path, "value": fence.before},\n'),
     _precondition(
@@ -155,7 +166,7 @@ DEFECTS = (
     Defect(
         "undoes a Deployment made anew around its ReplicaSets",
         "actions/rollback.py",
-        "    if deployment.uid != attempt.deployment_uid:\n        # It may have",
+        "    if workload.uid != attempt.workload_uid:\n        # It may have",
         "    if False:\n        # It may have",
         (
             f"{ON_CLUSTER}::test_a_restarted_responder_finds_the_same_change_by_itself"
@@ -165,7 +176,7 @@ DEFECTS = (
     Defect(
         "loses an annotation that was added between read and patch",
         "actions/undo.py",
-        "        *_change_cause(deployment, target),\n",
+        "        *_change_cause(workload, target),\n",
         '        {"op": "replace", "path": "/metadata/annotations", "value": dict(target.annotations)},\n',
         (f"{UNDO}::test_what_others_write_meanwhile_stays[<lambda>0]",),
     ),
@@ -203,5 +214,86 @@ DEFECTS = (
         "            self._watched_from = now\n",
         "            pass\n",
         (f"{LOOP}::test_a_release_that_served_while_nobody_watched_is_the_one_to_go_back_to",),
+    ),
+    Defect(
+        "takes a pod by its revision's label, whoever owns it",
+        "workloads/history.py",
+        "        return owner == self.workload.uid or any(",
+        '        return self.workload.kind != "Deployment" or any(',
+        tuple(
+            f"{OTHER_KINDS}::test_a_good_label_on_a_pod_of_somebody_else_is_not_enough[{kind}]"
+            for kind in ("StatefulSet", "DaemonSet")
+        ),
+        (
+            (
+                "workloads/history.py",
+                "        if pod.controller_uid != self.workload.uid:\n",
+                '        if self.workload.kind == "Deployment":\n',
+            ),
+        ),
+    ),
+    Defect(
+        "takes a pod by its owner, whatever revision it was made from",
+        "workloads/history.py",
+        "        return next((each for each in self.revisions if named and each.hash == named), None)",
+        "        return self.current",
+        tuple(
+            f"{OTHER_KINDS}::test_the_right_owner_is_not_enough[{kind}]"
+            for kind in ("StatefulSet", "DaemonSet")
+        ),
+    ),
+    Defect(
+        "takes a StatefulSet's revisions alone as complete",
+        "verification/statefulset.py",
+        "workload.current_revision != target.name or any(count != wanted for count in counts.values()):",
+        "workload.current_revision != target.name:",
+        (f"{OTHER_KINDS}::test_an_observed_generation_alone_is_no_completion[StatefulSet]",),
+    ),
+    Defect(
+        "takes a DaemonSet without a missing pod as complete",
+        "verification/daemonset.py",
+        "all(counts[field] == wanted for field in _COUNTS) and not",
+        "not",
+        (f"{OTHER_KINDS}::test_an_observed_generation_alone_is_no_completion[DaemonSet]",),
+    ),
+    Defect(
+        "takes a ControllerRevision that was brought back for a new one",
+        "workloads/revision.py",
+        "        return self.number is None or self.number > self.older + 1\n",
+        "        return False\n",
+        (f"{HISTORY}::test_one_that_may_have_been_brought_back[numbers1-reused1]",),
+    ),
+    Defect(
+        "drops the precondition: the update strategy",
+        "actions/undo.py",
+        '    return [{"op": "test", "path": "/spec/updateStrategy/type", "value": "RollingUpdate"}]\n',
+        "    return []\n",
+        tuple(
+            f"{UNDO}::test_of_the_other_kinds_a_precondition_that_no_longer_holds_refuses_all"
+            f"[<lambda>-UpdatesOnDelete-{kind}]"
+            for kind in ("StatefulSet", "DaemonSet")
+        ),
+    ),
+    Defect(
+        "undoes what would not roll",
+        "rules/guards/existence.py",
+        "    if workload is not None and workload.rolls_on_delete:\n",
+        "    if False:\n",
+        (f"{GUARDS}::test_nothing_is_undone_that_would_not_roll",),
+    ),
+    Defect(
+        "deletes a stuck pod that nobody decided about",
+        "pipeline/stuck.py",
+        "        answer = await self._store.get_decision(",
+        "        await self._kubernetes.delete(paths.pod(incident.key.namespace, pod.name), uid=pod.uid)\n"
+        "        answer = await self._store.get_decision(",
+        (f"{STUCK}::test_it_is_deleted_once_a_person_says_so",),
+    ),
+    Defect(
+        "deletes whatever has a stuck pod's name",
+        "pipeline/stuck.py",
+        "pod.name), uid=pod.uid)",
+        "pod.name))",
+        (f"{STUCK}::test_it_is_deleted_once_a_person_says_so",),
     ),
 )

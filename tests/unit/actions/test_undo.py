@@ -11,9 +11,9 @@ import pytest
 from responder.actions.undo import Fence, NothingToUndo, Operation, explain_refusal, plan_undo, undone
 from responder.sandbox.api.patches import apply_json_patch
 from responder.sandbox.api.status import ApiError
-from responder.workloads.revision import ReplicaSet
+from responder.workloads.revision import ControllerRevision, ReplicaSet
 from responder.workloads.views import CHANGE_CAUSE, FENCE, FREEZE, Object
-from responder.workloads.workload import Deployment
+from responder.workloads.workload import Deployment, parse_workload
 
 Change = Callable[[Object], Any]
 
@@ -214,3 +214,46 @@ def test_a_refusal_is_explained_by_what_is_there_now(change: Change, reason: str
     explained, message = explain_refusal(Deployment(found), template("bad"), FIRST, frozen=frozen)
     assert explained == reason
     assert "payments/payment" in message
+
+
+def kept(**annotations: str) -> ControllerRevision:
+    """The target as a StatefulSet or DaemonSet keeps it."""
+    metadata = {"name": "payment-good", "uid": "cr-1", "annotations": annotations}
+    data = {"spec": {"template": {"$patch": "replace", **template("good")}}}
+    return ControllerRevision({"metadata": metadata, "data": data, "revision": 1})
+
+
+def other(kind: str, **strategy: str) -> Object:
+    before = deployment(annotations={CHANGE_CAUSE: "release 2"})
+    before["spec"]["updateStrategy"] = {"type": "RollingUpdate", **strategy}
+    return {"kind": kind, **before}
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+def test_of_the_other_kinds_only_the_template_and_the_fence_change(kind: str) -> None:
+    before = other(kind)
+    operations = plan_undo(parse_workload(before), kept(**{CHANGE_CAUSE: "release 1"}), FIRST)
+    after = apply_json_patch(deepcopy(before), operations)
+    assert after["spec"]["template"] == template("good")
+    assert after["metadata"]["labels"] == {"app": "payment", FENCE: "incident.1"}
+    after["spec"]["template"], after["metadata"]["labels"] = template("bad"), {"app": "payment"}
+    assert after == before
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda it: it["spec"]["updateStrategy"].update(type="OnDelete"), "UpdatesOnDelete"),
+        (lambda it: it["spec"].update(template=template("other")), "TemplateChanged"),
+        (lambda it: it["metadata"]["labels"].update({FENCE: "other.1"}), "FencedByAnother"),
+    ],
+)
+def test_of_the_other_kinds_a_precondition_that_no_longer_holds_refuses_all(
+    kind: str, change: Change, reason: str
+) -> None:
+    before = other(kind)
+    operations = plan_undo(parse_workload(deepcopy(before)), kept(), FIRST)
+    change(before)
+    assert refused(before, operations)
+    assert explain_refusal(parse_workload(before), template("bad"), FIRST, frozen=False)[0] == reason

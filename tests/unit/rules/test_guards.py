@@ -449,3 +449,8 @@ def test_evidence_says_what_was_asked_and_what_came() -> None:
         0.06,
         0.05,
     )
+
+
+def test_nothing_is_undone_that_would_not_roll() -> None:
+    found = verdict_of("NotPaused", {"history": stateful("app-v1", type="OnDelete")})
+    assert (found.reason, overridable(found)) == ("UpdatesOnDelete", False)

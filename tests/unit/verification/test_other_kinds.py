@@ -178,6 +178,30 @@ def test_the_workload_checks(kind: str, spoil: Spoil, check: str, reason: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_good_label_on_a_pod_of_somebody_else_is_not_enough(kind: str) -> None:
+    world = World(kind)
+    world.pods[0]["metadata"]["ownerReferences"] = build.owned_by("uid-other")
+    assert world.not_passed().get("TargetPodsReady") == "TargetPodsMissing"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_right_owner_is_not_enough(kind: str) -> None:
+    """The workload owns the pods of every revision."""
+    world = World(kind)
+    world.pods[0] = pod(kind, "a", "bad")
+    assert world.not_passed().get("TargetPodsReady") == "TargetPodsMissing"
+    assert world.not_passed().get("NoOtherPods") == "OtherRevisionPods"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_observed_generation_alone_is_no_completion(kind: str) -> None:
+    world = World(kind)
+    for name in ("updatedReplicas", "updatedNumberScheduled"):
+        world.workload["status"].pop(name, None)
+    assert world.not_passed() == {"RolloutComplete": "RolloutIncomplete"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_pod_that_has_ended_does_not_count(kind: str) -> None:
     world = World(kind)
     add_bad_pod(world)
