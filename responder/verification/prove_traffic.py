@@ -72,9 +72,9 @@ async def prove_traffic(
 ) -> TrafficProof:
     """Wait until the claim has held for the window `hold` (None: derived from the readiness probes).
 
-    Passed/TrafficProven; Failed/TrafficNotProven at the deadline; Failed/Superseded, or .../RevertedBy..., at once when
-    somebody else changed or deleted the workload; Failed/PodStuck once a pod has held an ordered rollout up for a
-    minute; Unknown/TrafficUnknown when at the deadline nobody can tell.
+    Passed/TrafficProven; Failed/TrafficNotProven at the deadline; Failed/Superseded or Failed/RevertedBy...
+    at once when somebody else changed or deleted the workload; Failed/PodStuck once a pod has held an ordered
+    rollout up for a minute; Unknown/TrafficUnknown when at the deadline nobody can tell.
     `report` gets the verdicts of each look that differ from those of the look before.
     """
     prover = _Prover(kubernetes, clock, claim, hold, report)
