@@ -20,6 +20,12 @@ OTHER_KINDS = "tests/unit/verification/test_other_kinds.py"
 HISTORY = "tests/unit/workloads/test_history.py"
 GUARDS = "tests/unit/rules/test_guards.py"
 STUCK = "tests/flow/test_stuck_pod.py"
+LATE = "tests/flow/test_lost_answers.py"
+RESTARTS = "tests/flow/test_restarts.py"
+ELECT = "tests/unit/pipeline/test_elect.py"
+SETTLING = "tests/flow/test_settling.py"
+WEBHOOK = "tests/unit/web/test_webhook.py"
+MOMENTS = "tests/property/test_moments.py"
 
 
 @dataclass(frozen=True)
@@ -295,5 +301,101 @@ DEFECTS = (
         "pod.name), uid=pod.uid)",
         "pod.name))",
         (f"{STUCK}::test_it_is_deleted_once_a_person_says_so",),
+    ),
+    Defect(
+        "undoes without a fence",
+        "actions/undo.py",
+        "        *move_fence(workload, fence),\n",
+        "",
+        (f"{LATE}::test_an_undo_that_arrives_after_a_second_one_has_no_effect",),
+        (("actions/undo.py", "workload.fence == fence and same_template", "same_template"),),
+    ),
+    Defect(
+        "records the result before the effect",
+        "pipeline/respond.py",
+        "            result = await self._undo_or_void(attempt, incident, rollback, seen)\n",
+        "            early = self._clock.now()\n"
+        "            incident = await self._store.record_fact(\n"
+        "                incident, lambda status: advance.applied(status, 1, early, file.rollback.within)\n"
+        "            )\n"
+        "            result = await self._undo_or_void(attempt, incident, rollback, seen)\n",
+        (f"{RESTARTS}::test_ended_in_every_phase_of_a_rollback",),
+    ),
+    Defect(
+        "resumes without reading again",
+        "pipeline/drive.py",
+        "        if self.incident.status == Status():\n",
+        "        if self.incident:\n",
+        (
+            f"{MOMENTS}::test_what_a_watch_told_late_is_read_before_anything_is_done",
+            f"{MOMENTS}::test_what_is_finished_by_now_is_not_taken_up",
+        ),
+    ),
+    Defect(
+        "counts a Lease on the wall clock",
+        "pipeline/elect.py",
+        "            self._seen = _Seen(spec, _now_seconds())\n",
+        "            self._seen = _Seen(spec, self._clock.now().timestamp())\n",
+        (f"{ELECT}::test_no_wall_clock_moves_a_term[second--2]",),
+        (
+            (
+                "pipeline/elect.py",
+                "return _now_seconds() - self._seen.at_seconds > duration",
+                "return self._clock.now().timestamp() - self._seen.at_seconds > duration",
+            ),
+        ),
+    ),
+    Defect(
+        "believes a renewTime that another one wrote",
+        "pipeline/elect.py",
+        "        return _now_seconds() - self._seen.at_seconds > duration\n",
+        '        renewed_at = datetime.fromisoformat(str(self._seen.spec["renewTime"]))\n'
+        "        return (self._clock.now() - renewed_at).total_seconds() > duration\n",
+        (f"{ELECT}::test_no_wall_clock_moves_a_term[first--2]",),
+    ),
+    Defect(
+        "writes beyond its term",
+        "clients/kubernetes/transport.py",
+        "        self._term.check()\n",
+        "",
+        (f"{ELECT}::test_a_write_beyond_the_term_is_not_sent",),
+    ),
+    Defect(
+        "takes resolved for recovered",
+        "rules/decide.py",
+        "    if not facts.firing and all(facts.false_now(rule.condition) for rule in facts.rules):\n",
+        "    if not facts.firing:\n",
+        (f"{SETTLING}::test_silenced_before_the_undo",),
+    ),
+    Defect(
+        "acknowledges before it has written",
+        "pipeline/intake.py",
+        "            if isinstance(result, ResponderError):\n                raise result\n",
+        "            pass\n",
+        (f"{MOMENTS}::test_what_can_not_be_written_is_not_acknowledged",),
+    ),
+    Defect(
+        "acknowledges what it could not take in",
+        "web/webhook.py",
+        "            return self._ask_again(error)\n",
+        "            return web.json_response(dict())\n",
+        (f"{WEBHOOK}::test_what_can_not_be_written_down_is_asked_for_again[error0-7]",),
+    ),
+    Defect(
+        "gives an intent up, and its fence stands",
+        "pipeline/respond.py",
+        "                voided = await void(self._kubernetes, attempt)\n",
+        "                voided = None\n",
+        (f"{LATE}::test_an_undo_that_arrives_after_it_was_given_up_has_no_effect",),
+    ),
+    Defect(
+        "closes without the resourceVersion that was judged",
+        "incidents/store.py",
+        '        body = {\n            "metadata": {"resourceVersion": incident.metadata.resource_version},\n'
+        '            "status": status.model_dump(mode="json", by_alias=True, exclude={"notifications"}),\n'
+        "        }\n",
+        '        body = {"status": status.model_dump(mode="json", by_alias=True, '
+        'exclude={"notifications"})}\n',
+        (f"{MOMENTS}::test_an_alert_that_is_written_meanwhile_keeps_its_incident_from_closing",),
     ),
 )
