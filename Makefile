@@ -49,7 +49,7 @@ test-slow: venv binaries ## Run the slow tests
 test-crash: venv ## Kill the responder at every step of every story
 	$(BIN)/python -m pytest -m crash tests/crash $(ARGS)
 
-bench: venv ## Measure from webhook to undo, beside bare requests and kubectl (about eight minutes)
+bench: venv ## Measure from webhook to undo, take-overs, a storm (about 20 minutes; ARGS=storm: one part)
 	$(BIN)/python -m responder.sandbox.bench $(ARGS)
 
 lint: venv ## Check format, style, types and the layers of imports
