@@ -35,6 +35,7 @@ from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import Ledger
 from responder.workloads.owners import PAUSABLE, Owner, find_owners
+from responder.workloads.revision import Revision
 from responder.workloads.target import Target, select_target
 from responder.workloads.views import Pod
 
@@ -47,6 +48,23 @@ class Cluster:
     ledger: Ledger
     freezes: tuple[Freeze, ...]
     answer: Answer | None
+
+    @property
+    def bad(self) -> Revision | None:
+        """The current revision."""
+        return None if self.history is None else self.history.current
+
+    @property
+    def target(self) -> Target | None:
+        """The one to go back to."""
+        if self.history is None or self.bad is None:
+            return None
+        return select_target(self.history, self.ledger, self.bad)
+
+    @property
+    def owners(self) -> tuple[Owner, ...]:
+        """Whoever else decides what the workload runs."""
+        return () if self.history is None else find_owners(self.history.workload.raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +124,7 @@ class Gatherer:
             silent = group.create_task(self._active.none_of(incident))
             reading = group.create_task(self._read_cluster(incident))
         cluster = reading.result()
-        bad = cluster.history.current if cluster.history is not None else None
-        target = None
-        if cluster.history is not None and bad is not None:
-            target = select_target(cluster.history, cluster.ledger, bad)
-        owners = () if cluster.history is None else find_owners(cluster.history.workload.raw)
+        bad, target, owners = cluster.bad, cluster.target, cluster.owners
         now = self._clock.now()
         questions = Questions(self._prometheus, file, now, bad, target)
         began = None if bad is None else cluster.ledger.served_from(bad)

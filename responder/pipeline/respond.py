@@ -24,6 +24,14 @@ from responder.incidents.bounds import fit_status
 from responder.incidents.model import Incident, Rollback, Status
 from responder.incidents.phases import Outcome, Phase
 from responder.incidents.store import IncidentStore
+from responder.pipeline.claims import (
+    bad_template,
+    claim_recovery,
+    claim_traffic,
+    find_news_of_revert,
+    recover_within,
+    rules_to_recover,
+)
 from responder.pipeline.close import close, finish, leave_alone, remember_rollback
 from responder.pipeline.gather import Gatherer, SharedFreezes
 from responder.pipeline.owned import let_go_on, pause_for, plan_to_pause
@@ -31,21 +39,17 @@ from responder.pipeline.settle import Settling, assess_settling
 from responder.pipeline.stuck import StuckPods
 from responder.pipeline.turns import Turns
 from responder.pipeline.unattributed import judge_unattributed
-from responder.rules.conditions import AnyOf, Condition
 from responder.rules.decide import Course, decide
-from responder.rules.model import Action, Channel, Rule, RuleFile, RuleSet
+from responder.rules.model import Rule, RuleFile, RuleSet
 from responder.tasks import together
 from responder.telemetry import Metrics
 from responder.verdicts import Result, Verdict, failed, unknown
-from responder.verification.claim import Claim
-from responder.verification.prove_recovery import RecoveryClaim, prove_recovery
+from responder.verification.prove_recovery import prove_recovery
 from responder.verification.prove_traffic import prove_traffic
-from responder.verification.recovery import default_recover_within
-from responder.verification.revert import REVERTED, find_revert, unless_reverted
+from responder.verification.revert import unless_reverted
 from responder.verification.traffic import OVERTAKEN
 from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
-from responder.workloads.templates import Template, without_hash
 
 log = structlog.get_logger(__name__)
 
@@ -230,12 +234,6 @@ class Responder:
         self, attempt: Attempt, incident: Incident, rollback: Rollback, seen: Seen | None
     ) -> Applied | Refused | Rejected:
         """One try. The freezes that no precondition of the patch can hold are read last, or a moment ago."""
-        freezes = None if seen is None else seen.freezes
-        if freezes is None or freezes.age_seconds() > _FREEZES_FRESH_SECONDS:
-            freezes = await self._gatherer.read_shared_freezes(incident.key.namespace)
-        fresh = [mark for mark in freezes.marks if mark.digest not in rollback.freezes_overruled]
-        if fresh:
-            return Refused("Frozen", f"Rollbacks were frozen just before the undo ({fresh[0].where}).")
         if self._clock.now() > rollback.deadline_at:
             late = f"The undo could not be carried out before {rollback.deadline_at:%H:%M:%S} UTC."
             return Rejected(_TOO_LATE, late)
@@ -245,6 +243,12 @@ class Responder:
         unpaused = await pause_for(self._kubernetes, rollback)
         if unpaused is not None:
             return unpaused
+        freezes = None if seen is None else seen.freezes
+        if freezes is None or freezes.age_seconds() > _FREEZES_FRESH_SECONDS:
+            freezes = await self._gatherer.read_shared_freezes(incident.key.namespace)
+        fresh = [mark for mark in freezes.marks if mark.digest not in rollback.freezes_overruled]
+        if fresh:
+            return Refused("Frozen", f"Rollbacks were frozen just before the undo ({fresh[0].where}).")
         return await roll_back(self._kubernetes, attempt, None if seen is None else seen.history)
 
     async def _prove(self, incident: Incident) -> Step:
@@ -256,21 +260,10 @@ class Responder:
     async def _prove_traffic(self, incident: Incident) -> Step:
         file, rollback = self._file(incident), _rollback(incident)
         history = await self._gatherer.read_history(incident.key)
-        target = None if history is None else history.by_uid(rollback.target.uid)
-        workload = None if history is None else history.workload
-        if target is None or workload is None:
+        claim = None if history is None else claim_traffic(incident, rollback, file, history)
+        if claim is None:
             message = f"{incident.key} or the revision it was rolled back to is gone."
             return await self._end(incident, Outcome.SUPERSEDED, failed("Traffic", "Superseded", message), ())
-        claim = Claim(
-            key=incident.key,
-            workload_uid=rollback.deployment_uid,
-            target_uid=rollback.target.uid,
-            template=without_hash(target.template),
-            generation=rollback.generation or workload.generation,
-            services=file.services,
-            stale_progressing_at=rollback.stale_progressing_at,
-            bad=_template_of(history, rollback.bad.uid),
-        )
         # After a restart the deadline may have passed with nobody looking.
         last_look = min(_LAST_LOOK, file.rollback.within)
         deadline_at = max(rollback.deadline_at, self._clock.now() + last_look)
@@ -295,27 +288,17 @@ class Responder:
 
     async def _prove_recovery(self, incident: Incident) -> Step:
         file, rollback = self._file(incident), _rollback(incident)
-        rules = self._unrecovered(incident)
+        rules = rules_to_recover(incident, *self._matching(incident))
         proven_at = incident.status.times.traffic_proven_at
         if proven_at is None or not rules:
             verdict = unknown("Recovery", "RuleGone", "The rule that fired is in no rule file any more.")
             return await self._end(incident, Outcome.RECOVERY_UNKNOWN, verdict, ())
         ledger = (await self._store.ensure_record(incident.key)).spec
-        target = ledger.first_serving(rollback.target.uid)
-        conditions = tuple(rule.condition for rule in rules)
-        claim = RecoveryClaim(
-            condition=conditions[0] if len(conditions) == 1 else AnyOf(conditions),
-            metrics=file.metrics,
-            selector=file.selector,
-            good_windows=file.rollback.good_windows,
-            traffic_proven_at=proven_at,
-            healthy_until=ledger.began(rollback.bad.uid),
-            healthy_from=None if target is None else target.first_serving_at,
-        )
-        allowed = _recover_within(file, claim.condition)
+        claim = claim_recovery(rules, rollback, file, ledger, proven_at)
+        allowed = recover_within(file, claim.condition)
         within = max(allowed, self._clock.now() + min(_LAST_LOOK, allowed) - proven_at)
         history = await self._gatherer.read_history(incident.key)
-        bad = _template_of(history, rollback.bad.uid)
+        bad = bad_template(rollback, history)
         proving = prove_recovery(self._prometheus, self._clock, claim, within=within)
         proof = await unless_reverted(self._kubernetes, incident.key, bad, proving)
         if isinstance(proof, Verdict):
@@ -327,7 +310,8 @@ class Responder:
         """Wait out the echoes; hand over to a new incident when it was no echo."""
         file = self._file(incident)
         record = await self._store.ensure_record(incident.key)
-        reverted = await self._find_revert(incident)
+        history = await self._gatherer.read_history(incident.key)
+        reverted = find_news_of_revert(incident, _rollback(incident), history)
         if reverted is not None:
             now = self._clock.now()
             return await self._fact(incident, lambda status: advance.reverted(status, reverted, now))
@@ -346,14 +330,6 @@ class Responder:
         return await self._record(
             incident, advance.settled(incident.status, now, followed_by, verdict.message)
         )
-
-    async def _find_revert(self, incident: Incident) -> Verdict | None:
-        """Whether the undo was undone, where the incident does not say so yet."""
-        rollback = _rollback(incident)
-        history = await self._gatherer.read_history(incident.key)
-        if history is None or incident.status.reason in REVERTED:
-            return None
-        return find_revert(history.workload, _template_of(history, rollback.bad.uid))
 
     async def _judge_unattributed(self, incident: Incident) -> Step:
         """No rule speaks of these alerts: people are told, and nothing is touched."""
@@ -390,16 +366,6 @@ class Responder:
         firing = (rule for alert in incident.firing.values() for rule in self._rules.match(alert.labels))
         return tuple(dict.fromkeys(every)), tuple(dict.fromkeys(firing))
 
-    def _unrecovered(self, incident: Incident) -> tuple[Rule, ...]:
-        """The rules that have to be false again: the one that decided, and every one that acts or pages.
-
-        What a rule only tells of may have been so before the release, and nobody is to be woken for it.
-        """
-        rules, firing = self._matching(incident)
-        decided = tuple(rule for rule in rules if rule.id == incident.status.rule) or rules[:1]
-        grave = (r for r in firing if r.action is not Action.NONE or Channel.PAGERDUTY in r.notify)
-        return tuple(dict.fromkeys((*decided, *grave)))
-
     def _file(self, incident: Incident) -> RuleFile:
         file = self._rules.file_for(incident.key)
         if file is None:
@@ -419,18 +385,6 @@ _RECOVERY = {
     Result.FAILED: Outcome.NOT_RECOVERED,
     Result.UNKNOWN: Outcome.RECOVERY_UNKNOWN,
 }
-
-
-def _recover_within(file: RuleFile, condition: Condition) -> timedelta:
-    """How long recovery may take: as the rule file says, or derived from the slowest metric."""
-    wish = file.rollback.recover_within
-    return wish or default_recover_within(condition, file.metrics, file.rollback.good_windows)
-
-
-def _template_of(history: History | None, uid: str) -> Template | None:
-    """The template of that revision; None where history does not hold it any more."""
-    revision = None if history is None else history.by_uid(uid)
-    return None if revision is None else revision.template
 
 
 def _rollback(incident: Incident) -> Rollback:
