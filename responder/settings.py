@@ -314,15 +314,19 @@ def variables_of(field: str) -> tuple[str, ...]:
     return tuple(str(name) for name in names if str(name).startswith(PREFIX))
 
 
-def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+def load_settings(flags: Mapping[str, Any] | None = None, *, listening: bool = True) -> Settings:
     """Read the settings: flags (by field name; None is not given), then the environment.
 
-    Raises SettingsError, which never shows a value, as it may be a secret.
+    Whoever is not `listening` takes no deliveries in and needs no webhook_token. Raises SettingsError, which
+    never shows a value, as it may be a secret.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     # In capitals, as pydantic takes them however they are written.
     variables = {name.upper(): value for name, value in os.environ.items() if value}
     problems = list(_check_variables(variables))
+    token = variable_of("webhook_token")
+    if not listening and not {token, f"{token}_FILE"} & variables.keys():
+        given["webhook_token"] = secrets.token_hex()
     try:
         settings = Settings(**given)
     except ValidationError as error:

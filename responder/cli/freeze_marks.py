@@ -56,7 +56,7 @@ async def _read(kubernetes: Kubernetes, place: Place, home: str | None) -> Marke
     from responder.clients.kubernetes import paths
 
     if place.namespace is None:
-        path, where = paths.namespace(await _find_home(kubernetes, home)), "everything"
+        path, where = paths.namespace(await find_home(kubernetes, home)), "everything"
     elif place.name is None:
         path, where = paths.namespace(place.namespace), f"namespace {place.namespace}"
     else:
@@ -70,7 +70,7 @@ def _marked(where: str, path: str, obj: View) -> Marked:
     return Marked(where, path, obj.resource_version, None if value is None else parse_freeze(value))
 
 
-async def _find_home(kubernetes: Kubernetes, given: str | None) -> str:
+async def find_home(kubernetes: Kubernetes, given: str | None) -> str:
     """The namespace given, or the usual one if a responder leads there: a wrong guess freezes nothing."""
     if given is not None:
         return given
@@ -92,7 +92,7 @@ async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> 
     from responder.clients.kubernetes import Forbidden, NotFound, paths
 
     try:
-        own = await _find_home(kubernetes, home)
+        own = await find_home(kubernetes, home)
     except (NotFoundHere, Forbidden) as error:
         print(f"responder: the freeze of everything was not looked at: {error}", file=sys.stderr)
         own = ""

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from responder.cli.demo import demo
+from responder.cli.explain import explain
 from responder.cli.freeze import freeze, unfreeze
 from responder.cli.incidents import incidents
 from responder.cli.known_bad import known_bad
@@ -32,6 +33,7 @@ cli = typer.Typer(
 cli.command()(demo)
 cli.command()(sandbox)
 cli.command()(incidents)
+cli.command()(explain)
 cli.command()(freeze)
 cli.command()(unfreeze)
 cli.command("known-bad")(known_bad)

@@ -226,14 +226,20 @@ class IncidentStore:
                 raise
             return None
 
-    async def ensure_record(self, key: WorkloadKey) -> WorkloadRecord:
-        """The workload's record, made now if it has none."""
-        path = paths.workloadrecord(key.namespace, key.record_name)
+    async def find_record(self, key: WorkloadKey) -> WorkloadRecord | None:
+        """The workload's record, None when it has none yet."""
         try:
-            return parse_record(await self._kubernetes.get(path))
+            return parse_record(await self._kubernetes.get(_record_path(key)))
         except NotFound as error:
             if error.resource_missing:
                 raise
+            return None
+
+    async def ensure_record(self, key: WorkloadKey) -> WorkloadRecord:
+        """The workload's record, made now if it has none."""
+        found = await self.find_record(key)
+        if found is not None:
+            return found
         spec = WorkloadRecordSpec(workload=WorkloadRef(kind=key.kind, name=key.name))
         body = {
             "apiVersion": API_VERSION,
@@ -248,7 +254,7 @@ class IncidentStore:
         try:
             return parse_record(await self._kubernetes.create(paths.workloadrecords(key.namespace), body))
         except AlreadyExists:
-            return parse_record(await self._kubernetes.get(path))
+            return parse_record(await self._kubernetes.get(_record_path(key)))
 
     async def update_record(
         self, key: WorkloadKey, change: Callable[[WorkloadRecordSpec], WorkloadRecordSpec]
@@ -290,6 +296,10 @@ def _record_patch(record: WorkloadRecord, spec: WorkloadRecordSpec) -> tuple[str
     dumped["held"] |= {fingerprint: None for fingerprint in record.spec.held if fingerprint not in spec.held}
     path = paths.workloadrecord(record.metadata.namespace, record.metadata.name)
     return path, {"metadata": {"resourceVersion": record.metadata.resource_version}, "spec": dumped}
+
+
+def _record_path(key: WorkloadKey) -> str:
+    return paths.workloadrecord(key.namespace, key.record_name)
 
 
 def _path(incident: Incident) -> str:

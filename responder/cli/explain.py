@@ -1,0 +1,122 @@
+"""`responder explain`: why something was done or not, or what would be done about a delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from responder.cli.cluster import ContextOption, KubeconfigOption
+from responder.cli.freeze import HomeOption
+from responder.cli.output import Output, OutputOption
+from responder.clock import SystemClock
+from responder.errors import Permanent
+
+if TYPE_CHECKING:
+    from responder.settings import Settings
+
+# Alertmanager's own deliveries are far smaller; what the responder takes in at most is a setting.
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+class CanNotExplain(Permanent):
+    """What is to be explained can't be read, or what it takes is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where to look: flags as they were given."""
+
+    rules: Path
+    kubeconfig: Path | None
+    context: str | None
+    prometheus_url: str | None
+    alertmanager_urls: tuple[str, ...]
+    home: str | None
+
+
+def explain(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="INCIDENT|PAYLOAD",
+            help="An incident as NAMESPACE/NAME, or as NAME with -n; or a file with what Alertmanager's"
+            " webhook sends, - for standard input.",
+            show_default=False,
+        ),
+    ],
+    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="The incident's.")] = None,
+    now: Annotated[bool, typer.Option("--now", help="Judge the incident anew as well.")] = False,
+    rules: Annotated[
+        Path, typer.Option(envvar="RESPONDER_RULES", help="The rule file, or the folder of rule files.")
+    ] = Path("rules"),
+    prometheus_url: Annotated[
+        str | None, typer.Option(envvar="RESPONDER_PROMETHEUS_URL", help="Needed to judge.")
+    ] = None,
+    alertmanager_url: Annotated[
+        list[str] | None,
+        typer.Option(help="Asked whether alerts are silenced (RESPONDER_ALERTMANAGER_URLS)."),
+    ] = None,
+    home: HomeOption = None,
+    output: OutputOption = Output.TEXT,
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = None,
+) -> None:
+    """Print the checklist behind a decision: each check, its verdict, and the numbers that it rests on.
+
+    Of an incident: what was recorded when it was judged last. Of a payload: whose alerts they are and by
+    which rules, and with a cluster and Prometheus at hand the judgement that they would get now.
+
+    Nothing is written. A judgement rests on what you may read, and on a dry run of the undo in your name.
+    """
+    from responder.cli import explain_incident, explain_payload
+
+    sources = Sources(rules, kubeconfig, context, prometheus_url, tuple(alertmanager_url or ()), home)
+    if what == "-" or Path(what).is_file() or what.endswith(".json"):
+        body = _read(what)
+        asyncio.run(explain_payload.explain(body, sources, SystemClock(), output))
+        return
+    before, _, name = what.rpartition("/")
+    if before and namespace not in (None, before):
+        raise typer.BadParameter(f"{what} is not in namespace {namespace}")
+    if not (before or namespace):
+        raise typer.BadParameter(f"{what}: which namespace? write NAMESPACE/{what}, or add -n NAMESPACE")
+    place = before or namespace or ""
+    asyncio.run(explain_incident.explain(place, name, sources, SystemClock(), output, judge=now))
+
+
+def settings_of(sources: Sources, home: str) -> Settings:
+    """The settings that a responder would judge by. Raises CanNotExplain without Prometheus."""
+    from responder.settings import load_settings
+
+    if sources.prometheus_url is None:
+        raise CanNotExplain("to judge takes Prometheus: name it with --prometheus-url")
+    return load_settings(
+        {
+            "rules": sources.rules,
+            "kubeconfig": sources.kubeconfig,
+            "context": sources.context,
+            "prometheus_url": sources.prometheus_url,
+            "alertmanager_urls": ",".join(sources.alertmanager_urls) or None,
+            "namespace": home,
+        },
+        listening=False,
+    )
+
+
+def _read(what: str) -> bytes:
+    try:
+        if what == "-":
+            body = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        else:
+            with Path(what).open("rb") as file:
+                body = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise CanNotExplain(f"{what} can't be read: {error.strerror}") from error
+    if len(body) > _MOST_BYTES:
+        raise CanNotExplain(f"{what} is larger than {_MOST_BYTES} bytes: no delivery is")
+    return body

@@ -1,0 +1,69 @@
+"""A responder that only looks: wired from the same parts as app.py does, for one judgement."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+
+from responder.clients.alertmanager import Alertmanager
+from responder.clients.kubernetes import Kubernetes, connect, paths
+from responder.clients.prometheus import Prometheus
+from responder.clock import Clock
+from responder.incidents.model import OPEN_LABEL, Incident, Unreadable, parse_incident
+from responder.pipeline.active import ActiveAlerts
+from responder.pipeline.gather import Gatherer
+from responder.pipeline.look import Look, ReadingStore, reading_only
+from responder.pipeline.others import OtherWorkloads
+from responder.rules.load import load_rules
+from responder.rules.storm import StormBrake
+from responder.settings import Settings
+
+
+@asynccontextmanager
+async def looking(settings: Settings, clock: Clock) -> AsyncIterator[Look]:
+    """What a responder with these settings sees and would decide, while the context lasts. Writes nothing.
+
+    Of storms it knows the incidents that are open now; a responder that has run for longer remembers more.
+    """
+    rules = load_rules(settings.rules)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        connected = await connect(settings.kubeconfig, settings.context, clock=clock)
+        stack.push_async_callback(connected.close)
+        kubernetes = reading_only(connected)
+        store = ReadingStore(kubernetes)
+        incidents = await list_open(kubernetes)
+        brake = StormBrake(
+            workloads=settings.storm_workloads,
+            within=settings.storm_within,
+            wait=settings.storm_wait,
+            calm=settings.storm_calm,
+        )
+        alertmanagers = tuple(Alertmanager(url, session) for url in settings.alertmanager_urls)
+        gatherer = Gatherer(
+            kubernetes,
+            store,
+            Prometheus(settings.prometheus_url, session),
+            ActiveAlerts(alertmanagers, settings.receiver),
+            clock,
+            settings.namespace,
+            others=OtherWorkloads(lambda: incidents, rules, brake),
+            protected=settings.protected_namespaces,
+            look_at_secrets=settings.look_at_secrets,
+        )
+        yield Look(store, gatherer, rules, clock, storm_wait=settings.storm_wait)
+
+
+async def list_open(kubernetes: Kubernetes) -> list[Incident]:
+    """The open incidents of all namespaces; those that can't be read are named on stderr."""
+    listed = await kubernetes.list(paths.incidents(None), label_selector=f"{OPEN_LABEL}=true")
+    found = []
+    for item in listed.items:
+        try:
+            found.append(parse_incident(item))
+        except Unreadable as error:
+            print(f"responder: {error}", file=sys.stderr)
+    return found
