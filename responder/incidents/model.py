@@ -98,6 +98,7 @@ class Rollback(Record):
 
     attempt: int
     state: RollbackState
+    # The workload's, of whatever kind: stored under this name since there were only Deployments.
     deployment_uid: str
     bad: RevisionRef
     target: RevisionRef

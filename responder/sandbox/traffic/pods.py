@@ -162,7 +162,7 @@ def read_pod(obj: dict[str, Any], origin: Origin | None = None) -> PodFacts:
 
 
 def _origin(owner: dict[str, Any], template_hash: str, revision_hash: str) -> Origin:
-    """Pods of one StatefulSet or DaemonSet have one owner: what tells their templates apart is the revision."""
+    """Pods of one StatefulSet or DaemonSet have one owner: the revision tells their templates apart."""
     uid = owner.get("uid", "")
     return Origin(owner.get("name", ""), f"{uid}/{revision_hash}" if revision_hash else uid, template_hash)
 

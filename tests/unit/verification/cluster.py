@@ -77,7 +77,13 @@ class StoreKubernetes(Kubernetes):
         return found
 
     async def list(
-        self, path: str, *, label_selector: str = "", field_selector: str = "", limit: int = 500
+        self,
+        path: str,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 500,
+        most: int | None = None,
     ) -> ObjectList:
         self._raise()
         self.lists += 1

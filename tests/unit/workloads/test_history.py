@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from responder.workloads.history import History, parse_history
 from responder.workloads.ledger import Ledger
 from responder.workloads.observe import observe
 from responder.workloads.views import Object, Pod
+from responder.workloads.workload import StatefulSet
+from tests.shared import require_transcripts
 from tests.unit.rules.build import MINUTE, NOW, V1_FROM, V2_FROM, template
 
 KINDS = ("StatefulSet", "DaemonSet")
@@ -126,3 +129,34 @@ def test_the_ledger_sees_a_revision_begin_and_end(kind: str) -> None:
     v1, v2 = observe(second, after, NOW, continuous=True)
     assert (v1.revision.replica_set, v1.first_serving_at, v1.ended_at) == ("db-v1", V2_FROM, NOW)
     assert (v2.revision.replica_set, v2.first_serving_at, v2.ended_at) == ("db-v2", V2_FROM + MINUTE, None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recorded_workload_is_read_as_its_controller_sees_it(kind: str) -> None:
+    """What a real API server held before an undo and after it: the templates are the same to us as to it."""
+    name = {"StatefulSet": "10a-statefulset.json", "DaemonSet": "10b-daemonset.json"}[kind]
+    recorded = json.loads((require_transcripts() / name).read_text(encoding="utf-8"))
+    bodies = {step["step"]: step["response"]["body"] for step in recorded["steps"] if "response" in step}
+    numbers = []
+    for when in ("complete", "release 1.1.0", "undone", "undone to revision 2"):
+        found = dated(bodies[f"{when}: the {kind}"])
+        kept = [dated(each) for each in bodies[f"{when}: its ControllerRevisions"]["items"]]
+        history = parse_history({"kind": kind, **found}, kept)
+        current = history.current
+        assert current is not None
+        assert history.workload.complete
+        assert current.number == max(each.number or 0 for each in history.revisions)
+        if isinstance(history.workload, StatefulSet):
+            assert current.name == history.workload.update_revision
+        numbers.append((current.images[0].rpartition(":")[2], current.number))
+    assert numbers == [("1.0.0", 1), ("1.1.0", 2), ("1.0.0", 3), ("1.1.0", 4)]
+    pods = [dated(each) for each in bodies["complete: its Pods"]["items"]]
+    first = [dated(each) for each in bodies["complete: its ControllerRevisions"]["items"]]
+    (only,) = parse_history({"kind": kind, **dated(bodies[f"complete: the {kind}"])}, first, pods).revisions
+    # Of the three alike the recording keeps one.
+    assert (only.ready_pods, only.reused) == (1, False)
+
+
+def dated(obj: Object) -> Object:
+    """With a time of creation, which the recordings leave out."""
+    return {**obj, "metadata": {**obj["metadata"], "creationTimestamp": V1_FROM.isoformat()}}
