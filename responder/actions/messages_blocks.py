@@ -33,9 +33,9 @@ def escape(text: str, characters: int = _LINE_CHARACTERS) -> str:
     return cut(text, characters).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def code(text: str) -> str:
+def code(text: str, characters: int = 260) -> str:
     """A name in fixed width, in which nothing counts as formatting."""
-    return f"`{escape(text.replace('`', chr(39)), 260)}`"
+    return f"`{escape(text.replace('`', chr(39)), characters)}`"
 
 
 def instant(at: datetime) -> str:

@@ -23,7 +23,8 @@ from responder.actions.messages_blocks import (
     section,
 )
 from responder.incidents.decision import Choice, choices_of
-from responder.incidents.model import AlertEntry, Incident, VerdictEntry
+from responder.incidents.evidence import Number, numbers_of, since_of
+from responder.incidents.model import AlertEntry, Incident
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Metric, RuleFile, Unit
 from responder.rules.quantities import format_duration
@@ -60,7 +61,7 @@ def render_slack(incident: Incident, file: RuleFile | None, page_trouble: str | 
     blocks = [header(_mark(incident) + top), *_sections(incident, file, page_trouble)]
     if awaits_answer(incident):
         blocks.append(_buttons(incident))
-    blocks.append(context([f"`kubectl -n {incident.key.namespace} get incident {incident.name} -o yaml`"]))
+    blocks.append(context(_details(incident)))
     reason = incident.status.message or incident.status.reason
     # The text becomes a phone's notification; blocks are what Slack shows.
     return SlackMessage(f"{escape(top)}: {escape(reason)}", tuple(blocks))
@@ -124,29 +125,33 @@ def _alert_lines(incident: Incident) -> Iterator[str]:
 
 
 def _measured_lines(incident: Incident, file: RuleFile | None) -> Iterator[str]:
-    """The numbers against the thresholds: evidence "<metric>" beside "<metric>_threshold"."""
+    """The numbers against the thresholds, since when that is so, and what was asked."""
     metrics = {} if file is None else file.metrics
     for verdict in incident.status.verdicts:
-        for name, metric in metrics.items():
-            value = verdict.evidence.get(name)
-            threshold = verdict.evidence.get(f"{name}_threshold")
-            if value is not None and threshold is not None:
-                yield _measured_line(metric, value, threshold, verdict)
+        since = since_of(verdict)
+        for number in numbers_of(verdict):
+            # A dependency's stands under "<its name>/<metric>".
+            metric = metrics.get(number.metric.rpartition("/")[2])
+            if metric is not None:
+                when = "" if since is None else f", since {instant(since)}"
+                yield _measured_line(number, metric) + when
+                if number.query is not None:
+                    yield code(number.query, 500)
 
 
-def _measured_line(metric: Metric, value: str, threshold: str, verdict: VerdictEntry) -> str:
-    limit = _number(threshold, metric.unit)
-    line = f"{code(metric.name)} {_number(value, metric.unit)}, threshold {limit}"
-    samples = verdict.evidence.get(f"{metric.name}_samples")
-    over = verdict.evidence.get(f"{metric.name}_range") or format_duration(metric.range)
-    return line + (f" ({escape(samples, 20)} samples in {escape(over, 20)})" if samples else "")
+def _measured_line(number: Number, metric: Metric) -> str:
+    limit = _number(number.threshold, metric.unit)
+    value = "unknown" if number.value is None else _number(number.value, metric.unit)
+    line = f"{code(number.metric)} {value}, threshold {limit}"
+    over = number.range or format_duration(metric.range)
+    return line + (f" ({escape(number.samples, 20)} samples in {escape(over, 20)})" if number.samples else "")
 
 
 def _number(text: str, unit: Unit) -> str:
     try:
         value = float(text)
     except ValueError:
-        return "unknown" if text == "None" else escape(text, 30)
+        return escape(text, 30)
     if unit is Unit.RATIO:
         return f"{value * 100:.4g}%"
     return f"{value:.4g} s" if unit is Unit.SECONDS else f"{value:.6g}"
@@ -173,6 +178,15 @@ def _verdict_lines(incident: Incident) -> Iterator[str]:
     for verdict in incident.status.verdicts:
         if verdict.result is not Result.PASSED:
             yield f"• {code(verdict.check)} {words[verdict.result]}: {escape(verdict.message)}"
+
+
+def _details(incident: Incident) -> Iterator[str]:
+    """Small print: the rest of the checklist, and where all of it stands with its numbers."""
+    passed = [code(verdict.check) for verdict in incident.status.verdicts if verdict.result is Result.PASSED]
+    if passed:
+        yield f"Checks that passed: {', '.join(passed)}"
+    namespace, name = incident.key.namespace, incident.name
+    yield f"`responder explain {namespace}/{name}` or `kubectl -n {namespace} get incident {name} -o yaml`"
 
 
 def _ask_lines(incident: Incident) -> Iterator[str]:

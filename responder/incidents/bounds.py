@@ -22,6 +22,8 @@ MAX_LINE = 512
 MAX_VERDICTS = 32
 MAX_EVIDENCE = 24
 MAX_EVIDENCE_VALUE = 160
+# As much as a query may take, where the verdict's other values leave it room.
+MAX_EVIDENCE_TEXT = 800
 
 # What rules are mostly matched by goes in first, whatever else an alert carries.
 _FIRST = ("responder_rule", "namespace", *KIND_BY_LABEL, "alertname", "severity")
@@ -93,13 +95,20 @@ def _fit_verdicts(verdicts: tuple[VerdictEntry, ...]) -> tuple[VerdictEntry, ...
 
 
 def _fit_verdict(verdict: VerdictEntry) -> VerdictEntry:
-    evidence = list(verdict.evidence.items())[:MAX_EVIDENCE]
-    return verdict.model_copy(
-        update={
-            "message": cut(verdict.message, MAX_LINE),
-            "evidence": {key: cut(value, MAX_EVIDENCE_VALUE) for key, value in evidence},
-        }
-    )
+    evidence = dict(list(verdict.evidence.items())[:MAX_EVIDENCE])
+    fitted = {"message": cut(verdict.message, MAX_LINE), "evidence": _fit_evidence(evidence)}
+    return verdict.model_copy(update=fitted)
+
+
+def _fit_evidence(evidence: dict[str, str]) -> dict[str, str]:
+    """Each value to its bound, and what short ones leave of it to the long ones, in their order."""
+    sizes = {key: min(len(value), MAX_EVIDENCE_VALUE) for key, value in evidence.items()}
+    room = MAX_EVIDENCE * MAX_EVIDENCE_VALUE - sum(sizes.values())
+    for key, value in evidence.items():
+        more = min(min(len(value), MAX_EVIDENCE_TEXT) - sizes[key], room)
+        sizes[key] += more
+        room -= more
+    return {key: cut(value, sizes[key]) for key, value in evidence.items()}
 
 
 def _fit(texts: Iterable[tuple[str, str]], room: int) -> tuple[dict[str, str], int, int]:

@@ -55,6 +55,8 @@ STILL_TRUE = VerdictEntry(
         "error_rate_threshold": "0.01",
         "error_rate_samples": "5120",
         "error_rate_range": "5m",
+        "error_rate_query": "sum(rate(payment_errors_total[5m])) > 0",
+        "since": (AT - timedelta(minutes=6)).isoformat(),
     },
 )
 COOLDOWN = VerdictEntry(

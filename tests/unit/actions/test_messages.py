@@ -85,7 +85,9 @@ def test_the_message_carries_what_one_decides_by() -> None:
     for part in (
         "PaymentServiceHighErrorRate",
         f"<!date^{int((AT - timedelta(minutes=1)).timestamp())}^",
-        "`error_rate` 4.1%, threshold 1% (5120 samples in 5m)",
+        "`error_rate` 4.1%, threshold 1% (5120 samples in 5m),"
+        f" since <!date^{int((AT - timedelta(minutes=6)).timestamp())}^",
+        "`sum(rate(payment_errors_total[5m])) &gt; 0`",
         "From revision 7 `payment-service-7bad` `registry.example/payment:2.0.0` (release 2.0.0)",
         "To revision 6 `payment-service-6good` `registry.example/payment:1.9.3`",
         "`NotAgain` failed: It was rolled back 10m ago, inside the cooldown of 1h.",
@@ -95,8 +97,27 @@ def test_the_message_carries_what_one_decides_by() -> None:
         assert part in text
 
 
-def test_checks_that_passed_are_not_listed() -> None:
-    assert "StillTrue" not in said(render_slack(asking(), rule_file()))
+def test_the_rest_of_the_checklist_is_small_print() -> None:
+    *_, last = render_slack(asking(), rule_file()).blocks
+    assert last["type"] == "context"
+    text = last["elements"][0]["text"]
+    assert "Checks that passed: `StillTrue`\n" in text
+    assert "`responder explain payments/deployment-payment-service-3`" in text
+    assert "NotAgain" not in text
+
+
+def test_a_dependency_is_measured_under_its_own_name() -> None:
+    evidence = {"bank/error_rate": "0.2", "bank/error_rate_threshold": "0.05", "bank/error_rate_samples": "9"}
+    bad = COOLDOWN.model_copy(update={"check": "DependenciesGood", "evidence": evidence})
+    text = said(render_slack(incident(verdicts=(bad,)), rule_file()))
+    assert "`bank/error_rate` 20%, threshold 5% (9 samples in 5m)" in text
+
+
+def test_what_was_not_measured_is_unknown() -> None:
+    evidence = {"error_rate": "None", "error_rate_threshold": "0.01"}
+    verdict = COOLDOWN.model_copy(update={"evidence": evidence})
+    text = said(render_slack(incident(verdicts=(verdict,)), rule_file()))
+    assert "`error_rate` unknown, threshold 1%" in text
 
 
 def test_steps_are_told_in_the_order_in_which_they_happen() -> None:

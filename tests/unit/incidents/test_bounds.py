@@ -12,6 +12,7 @@ from responder.incidents.bounds import (
     MAX_ALERT_BYTES,
     MAX_ENTRIES,
     MAX_EVIDENCE,
+    MAX_EVIDENCE_TEXT,
     MAX_EVIDENCE_VALUE,
     MAX_LINE,
     MAX_MESSAGE,
@@ -160,6 +161,21 @@ def test_texts_of_the_status_are_bounded() -> None:
     assert {len(kept.message), len(fitted.timeline[0].message)} == {MAX_LINE}
     assert (len(kept.evidence), len(kept.evidence["n0"])) == (MAX_EVIDENCE, MAX_EVIDENCE_VALUE)
     assert fit_status(incident(fitted), fitted) == fitted
+
+
+def test_a_long_query_has_the_room_that_short_values_leave() -> None:
+    evidence = {"error_rate": "0.05", "error_rate_query": "q" * 600, "error_rate_samples": "1200"}
+    status = fit_status(incident(), Status(verdicts=(verdict("c", evidence=evidence),)))
+    assert status.verdicts[0].evidence == evidence
+    many = {f"n{n}": "x" * 700 for n in range(10)}
+    status = fit_status(incident(), Status(verdicts=(verdict("c", evidence=many),)))
+    sizes = [len(value) for value in status.verdicts[0].evidence.values()]
+    assert sizes == [700] * 4 + [160 + 80] + [160] * 5
+    assert sum(sizes) == MAX_EVIDENCE * MAX_EVIDENCE_VALUE
+    assert fit_status(incident(status), status) == status
+    endless = {"n0": "x" * 5000}
+    status = fit_status(incident(), Status(verdicts=(verdict("c", evidence=endless),)))
+    assert len(status.verdicts[0].evidence["n0"]) == MAX_EVIDENCE_TEXT
 
 
 def test_the_status_says_what_the_incident_lacks() -> None:
