@@ -306,10 +306,9 @@ class Runs:
         self.astray += bool(here.proven and here.astray())
 
     def __str__(self) -> str:
-        return f"{self.examples} undos, {self.proven} proven, {self.astray} astray; {self.looks} looks judged"
-
-
-RUNS: dict[str, Runs] = {}
+        return (
+            f"{self.examples} undos, {self.proven} proven, {self.astray} astray ({self.looks} looks judged)"
+        )
 
 
 @asynccontextmanager

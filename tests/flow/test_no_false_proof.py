@@ -6,13 +6,18 @@ counted beside: no API shows them, and the README names them as the limit of the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from tests.flow.random_undo import RUNS, Runs, Tale, Undone, play, tales
+from tests.flow.conftest import TABLE_RUNS
+from tests.flow.random_undo import Runs, Tale, Undone, play, tales
 from tests.property.counting import examples
 from tests.shared import run_story
+
+Record = Callable[[str, object], None]
 
 EXAMPLES = 12
 MORE_EXAMPLES = 150
@@ -31,9 +36,9 @@ def told(tale: Tale, folders: pytest.TempPathFactory, runs: Runs) -> Undone:
     return here
 
 
-def check(number: int, folders: pytest.TempPathFactory, name: str) -> None:
+def check(number: int, folders: pytest.TempPathFactory) -> Runs:
     """Play so many tales; the oracle contradicts no proof."""
-    runs = RUNS[name] = Runs()
+    runs = Runs()
 
     @given(tale=tales(SHORTER))
     @examples(number, shrink=False)
@@ -44,21 +49,26 @@ def check(number: int, folders: pytest.TempPathFactory, name: str) -> None:
     holds()
     # Were hardly any proven, it would hold for nothing.
     assert runs.proven >= runs.examples // 4, runs
+    return runs
 
 
-def test_what_is_proven_is_true(tmp_path_factory: pytest.TempPathFactory) -> None:
-    check(EXAMPLES, tmp_path_factory, "lag below the hold window")
-
-
-@pytest.mark.slow
-def test_what_is_proven_is_true_at_length(tmp_path_factory: pytest.TempPathFactory) -> None:
-    check(MORE_EXAMPLES, tmp_path_factory, "lag below the hold window, at length")
+def test_what_is_proven_is_true(tmp_path_factory: pytest.TempPathFactory, record_property: Record) -> None:
+    runs = check(EXAMPLES, tmp_path_factory)
+    record_property(TABLE_RUNS, ("proxies that lag by less than the hold window", str(runs)))
 
 
 @pytest.mark.slow
-def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_is_proven_is_true_at_length(
+    tmp_path_factory: pytest.TempPathFactory, record_property: Record
+) -> None:
+    runs = check(MORE_EXAMPLES, tmp_path_factory)
+    record_property(TABLE_RUNS, ("proxies that lag by less than the hold window, at length", str(runs)))
+
+
+@pytest.mark.slow
+def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory, record_property: Record) -> None:
     """The proof is of what the API holds: a proxy that lags for longer than the window sends on unseen."""
-    runs = RUNS["lag of 1.5 to 4 hold windows"] = Runs()
+    runs = Runs()
 
     @given(tale=tales(LONGER))
     @examples(LONGER_EXAMPLES, shrink=False)
@@ -67,3 +77,4 @@ def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory) -> No
 
     count()
     assert runs.astray, "without any, the oracle would see nothing at all"
+    record_property(TABLE_RUNS, ("proxies that lag for 1.5 to 4 hold windows", str(runs)))

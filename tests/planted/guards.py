@@ -1,0 +1,61 @@
+"""Each guard of the checklist, and the situation that is rolled back without it; and the verifier's defects.
+
+A guard that is left out of the checklist has to turn its situation red: because of a wrong rollback where no
+other guard has a doubt, else because the reason is not the right one.
+"""
+
+from __future__ import annotations
+
+from responder.rules.guards.checklist import GUARDS
+from tests.planted.defects import DEFECTS, Defect
+
+SITUATIONS = "tests/flow/test_no_wrong_rollback.py"
+RANDOM = "tests/flow/test_no_false_proof.py::test_what_is_proven_is_true_at_length"
+
+# By the reason of the situation.
+_RED = {
+    "workload_exists": "TemplateNotObserved",
+    "target_exists": "HistoryUncertain",
+    "not_paused": "Paused",
+    "not_protected": "Protected",
+    "still_true": "NoAlertFires",
+    "inside_window": "OutsideRollbackWindow",
+    "caused_by_rollout": "OnsetTooLate",
+    "new_pods_worse": "NotOnlyTheNewPods",
+    "not_one_node": "OneNodeOnly",
+    "dependencies_good": "DependencyBad",
+    "target_was_good": "TargetWasBad",
+    "not_again": "CooldownActive",
+    "not_frozen": "Frozen",
+    "reversible": "Irreversible",
+    "configuration_exists": "ConfigurationMissing",
+    "dry_run_admitted": "DryRunUntold",
+    "owner_allows": "OwnerAsks",
+    "no_storm": "Storm",
+}
+GUARD_DEFECTS = tuple(
+    Defect(
+        f"without the guard {guard.__name__}",
+        "rules/guards/checklist.py",
+        f"    {guard.__name__},\n",
+        "",
+        (f"{SITUATIONS}::test_it_is_not_rolled_back[{_RED[guard.__name__]}]",),
+    )
+    for guard in GUARDS
+)
+
+# The verifier's own defects, found by random undos as well.
+_VERIFIER = (
+    "counts pods by label instead of owner UID",
+    "ignores a second EndpointSlice",
+    "ignores a serving terminating endpoint",
+    "ignores a terminating pod",
+    "accepts zero endpoints",
+    "accepts zero replicas",
+    "takes observedGeneration alone as complete",
+)
+VERIFIER_DEFECTS = tuple(
+    Defect(each.name, each.file, each.before, each.after, (RANDOM,), each.also)
+    for each in DEFECTS
+    if each.name in _VERIFIER
+)
