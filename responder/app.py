@@ -178,6 +178,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         others=OtherWorkloads(parts.incidents.incidents, rules, _brake(settings)),
         protected=settings.protected_namespaces,
         look_at_secrets=settings.look_at_secrets,
+        look_for_drivers=settings.look_for_drivers,
     )
     resuming = Resuming(kubernetes, store, rules, clock)
     drivers = _drivers(parts, kubernetes, store, gatherer, term, resuming)

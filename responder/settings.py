@@ -229,6 +229,11 @@ class Settings(BaseSettings):
         description="whether the Secrets that a revision needs are looked for before it is brought back;"
         " takes the right to get them",
     )
+    look_for_drivers: bool = Field(
+        default=False,
+        description="whether Flagger's Canaries and Argo Rollouts are looked at for the workloads that they"
+        " drive; takes the right to list them",
+    )
 
     webhook_token: _Secret = Field(
         min_length=1,

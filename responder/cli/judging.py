@@ -53,6 +53,7 @@ async def looking(settings: Settings, clock: Clock) -> AsyncIterator[Look]:
             others=OtherWorkloads(lambda: incidents, rules, brake),
             protected=settings.protected_namespaces,
             look_at_secrets=settings.look_at_secrets,
+            look_for_drivers=settings.look_for_drivers,
         )
         yield Look(store, gatherer, rules, clock, storm_wait=settings.storm_wait)
 

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from responder.actions.pause import look_at_owner
 from responder.actions.rollback import read_history
 from responder.actions.undo import Fence
-from responder.clients.kubernetes import Forbidden, Kubernetes, Object, paths
+from responder.clients.kubernetes import Forbidden, Kubernetes, NotFound, Object, paths
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
 from responder.incidents.decision import choices_of
@@ -48,6 +48,8 @@ class Cluster:
     ledger: Ledger
     freezes: tuple[Freeze, ...]
     answer: Answer | None
+    # Canaries and Rollouts of the namespace; None where they were to be looked at and may not be.
+    drivers: tuple[Object, ...] | None = ()
 
     @property
     def bad(self) -> Revision | None:
@@ -64,7 +66,7 @@ class Cluster:
     @property
     def owners(self) -> tuple[Owner, ...]:
         """Whoever else decides what the workload runs."""
-        return () if self.history is None else find_owners(self.history.workload.raw)
+        return () if self.history is None else find_owners(self.history.workload.raw, self.drivers or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Gatherer:
         others: OtherWorkloads,
         protected: tuple[str, ...],
         look_at_secrets: bool,
+        look_for_drivers: bool,
     ) -> None:
         self._kubernetes = kubernetes
         self._store = store
@@ -112,6 +115,7 @@ class Gatherer:
         self._others = others
         self._protected = protected
         self._look_at_secrets = look_at_secrets
+        self._look_for_drivers = look_for_drivers
 
     async def gather(
         self, incident: Incident, file: RuleFile, rules: tuple[Rule, ...], firing: tuple[Rule, ...]
@@ -159,6 +163,7 @@ class Gatherer:
             nodes=nodes.result(),
             preflight=preflight.result(),
             owners=owners,
+            drivers_seen=cluster.drivers is not None,
             pausing=pausing.result(),
             others=self._others.beside(incident, pending.result(), now),
             dependencies=dependencies.result(),
@@ -202,9 +207,12 @@ class Gatherer:
             record = group.create_task(self._store.ensure_record(key))
             freezes = group.create_task(self.read_shared_freezes(key.namespace))
             answer = group.create_task(self._read_answer(incident))
+            drivers = group.create_task(self._read_drivers(key.namespace))
         found = history.result()
         marks = () if found is None else _freeze(found.workload.raw, str(key), self._clock.now())
-        return Cluster(found, record.result().spec, (*marks, *freezes.result().marks), answer.result())
+        return Cluster(
+            found, record.result().spec, (*marks, *freezes.result().marks), answer.result(), drivers.result()
+        )
 
     async def _look_ahead(
         self, incident: Incident, history: History | None, target: Target | None
@@ -225,6 +233,18 @@ class Gatherer:
         if file.rollback.gitops is not GitOps.PAUSE or len(owners) != 1 or owners[0].kind not in PAUSABLE:
             return None
         return await look_at_owner(self._kubernetes, owners[0], incident.metadata.uid)
+
+    async def _read_drivers(self, namespace: str) -> tuple[Object, ...] | None:
+        """The Canaries and Rollouts there, where they are to be looked at; None for want of a right."""
+        found: list[Object] = []
+        for path in (paths.canaries(namespace), paths.rollouts(namespace)) if self._look_for_drivers else ():
+            try:
+                found += (await self._kubernetes.list(path)).items
+            except NotFound:
+                continue  # that tool is not installed
+            except Forbidden:
+                return None
+        return tuple(found)
 
     async def _read_nodes(self, history: History | None) -> dict[str, str] | None:
         """The node of each pod of the current revision; None where nobody may or can look."""

@@ -143,7 +143,8 @@ class Facts:
     `blamed` are the UIDs of the revisions that this incident was put down to before.
     `apart` and `by_pod` have the comparisons' metrics by revision and by pod, `nodes` the node of each pod of
     `bad` by the pod's name; None where the pods could not be read. `dependencies` go by their
-    names in the rule file. `owners` are whoever else decides what the workload runs.
+    names in the rule file. `owners` are whoever else decides what the workload runs, not
+    all of them where `drivers_seen` is False.
     """
 
     now: datetime
@@ -164,6 +165,7 @@ class Facts:
     dependencies: Mapping[str, DependencyState] = field(default_factory=dict)
     preflight: Preflight | None = None
     owners: tuple[Owner, ...] = ()
+    drivers_seen: bool = True
     pausing: Pausing | None = None
     others: Others | None = None
     freezes: tuple[Freeze, ...] = ()

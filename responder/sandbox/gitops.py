@@ -45,6 +45,8 @@ HELM = Tool("helm.toolkit.fluxcd.io/v2", "HelmRelease", "helmreleases", "helm-co
 
 # Progressive delivery: it makes the Deployments that it moves traffic between.
 FLAGGER = Tool("flagger.app/v1beta1", "Canary", "canaries", "flagger", "payments")
+# It takes the template of a Deployment that bears no mark of that.
+ROLLOUTS = Tool("argoproj.io/v1alpha1", "Rollout", "rollouts", "rollouts-controller", "payments")
 
 
 class GitOps:
@@ -157,7 +159,7 @@ class GitOps:
 
 
 def definition(tool: Tool) -> Object:
-    """The CustomResourceDefinition with the tool's names, for any content: of its schema nothing is played."""
+    """The CustomResourceDefinition: with the tool's names, and a schema that lets anything in."""
     group, _, version = tool.api_version.partition("/")
     anything: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     served = {

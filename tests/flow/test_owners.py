@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from responder.sandbox.api.faults import FaultRule, Refuse
-from responder.sandbox.gitops import ARGO_CD, FLAGGER, HELM, KUSTOMIZE, GitOps, Tool, definition
+from responder.sandbox.gitops import ARGO_CD, FLAGGER, HELM, KUSTOMIZE, ROLLOUTS, GitOps, Tool, definition
+from responder.sandbox.world import HOME
 from responder.tasks import alongside
 from tests.flow.harness import DEPLOYMENTS, LEAVE, QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.shared import CHECKOUT, run_story
@@ -257,6 +258,54 @@ def test_a_canary_is_told_and_never_driven(tmp_path: Path) -> None:
             await here.rest(timedelta(seconds=5))
             assert here.doubts() == {"OwnerAllows/OwnerDrives"}
             assert here.offers() == []
+            assert here.writes() == []
+
+    run_story(story())
+
+
+def grant_looking_for_drivers(here: Stage) -> None:
+    """The rights that the component adds, in the workload's namespace."""
+    path = CHECKOUT / "deploy" / "components" / "progressive-delivery" / "kustomization.yaml"
+    patches = yaml.safe_load(path.read_text(encoding="utf-8"))["patches"]
+    rules = [op["value"] for op in yaml.safe_load(patches[0]["patch"])]
+    place = {"name": "drivers", "namespace": here.world.namespace}
+    rbac = "rbac.authorization.k8s.io"
+    here.world.cluster.apply({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": place, "rules": rules})
+    here.world.cluster.apply(
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": place,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "drivers"},
+            "subjects": [{"kind": "ServiceAccount", "name": "responder", "namespace": HOME}],
+        }
+    )
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_rollout_that_takes_the_template_is_found(tmp_path: Path, *, allowed: bool) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, settings={"look_for_drivers": True}, **QUICK) as here:
+            cluster = here.world.cluster
+            cluster.apply(definition(ROLLOUTS))
+            if allowed:
+                grant_looking_for_drivers(here)
+            meant = {"apiVersion": "apps/v1", "kind": "Deployment", "name": here.world.name}
+            cluster.apply(
+                {
+                    "apiVersion": ROLLOUTS.api_version,
+                    "kind": ROLLOUTS.kind,
+                    "metadata": {"name": "steps", "namespace": here.world.namespace},
+                    "spec": {"workloadRef": meant},
+                }
+            )
+            await here.rest(WARM_UP)
+            here.world.release("v2", error_rate=0.05)
+            await here.reason("OwnerDrives" if allowed else "DriversUnseen", 5 * MINUTE)
+            await here.rest(timedelta(seconds=5))
+            page = here.page()
+            assert page is not None
+            assert page.state == "triggered"
             assert here.writes() == []
 
     run_story(story())

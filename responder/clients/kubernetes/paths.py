@@ -159,6 +159,16 @@ def decision(namespace: str, name: str) -> str:
     return named(decisions(namespace), name)
 
 
+def canaries(namespace: str | None) -> str:
+    """Flagger's Canaries."""
+    return _collection("/apis/flagger.app/v1beta1", "canaries", namespace)
+
+
+def rollouts(namespace: str | None) -> str:
+    """Argo Rollouts."""
+    return _collection("/apis/argoproj.io/v1alpha1", "rollouts", namespace)
+
+
 def application(namespace: str, name: str) -> str:
     """One Argo CD Application."""
     return named(_collection("/apis/argoproj.io/v1alpha1", "applications", namespace), name)

@@ -24,6 +24,10 @@ _ELSEWHERE = {
 
 def owner_allows(facts: Facts) -> Verdict:
     """Nobody else decides what it runs, or the rule file's `gitops` allows to pause the one who does."""
+    if not facts.drivers_seen:
+        right = "add the component deploy/components/progressive-delivery"
+        text = f"Nobody may look whether a Canary or a Rollout drives the {facts.file.workload}: {right}."
+        return unknown(_CHECK, "DriversUnseen", text)
     if not facts.owners:
         return passed(_CHECK, "Unmanaged", f"Nobody else decides what the {facts.file.workload} runs.")
     driving = next((owner for owner in facts.owners if owner.kind in DRIVING), None)

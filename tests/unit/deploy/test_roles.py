@@ -86,6 +86,15 @@ def test_secrets_are_read_where_workloads_are(tmp_path: Path) -> None:
     assert len(objects) == len(render(OVERLAY))
 
 
+def test_drivers_are_listed_where_workloads_are(tmp_path: Path) -> None:
+    objects = render_with(tmp_path, "progressive-delivery")
+    more = grants(find("ClusterRole", "responder-workloads", objects))
+    added = {("list", "flagger.app", "canaries"), ("list", "argoproj.io", "rollouts")}
+    assert more - grants(find("ClusterRole", "responder-workloads")) == added
+    (container,) = find("Deployment", "responder", objects)["spec"]["template"]["spec"]["containers"]
+    assert {"name": "RESPONDER_LOOK_FOR_DRIVERS", "value": "true"} in container["env"]
+
+
 def test_pods_are_deleted_where_workloads_are(tmp_path: Path) -> None:
     objects = render_with(tmp_path, "stuck-pods")
     more = grants(find("ClusterRole", "responder-workloads", objects))
