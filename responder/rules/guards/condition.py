@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from responder.rules.conditions import comparisons, holds
+from responder.rules.conditions import Comparison, comparisons, holds
 from responder.rules.facts import Facts, values_of
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.wording import numbers, said, what_lacks
@@ -20,6 +20,10 @@ def still_true(facts: Facts) -> Verdict:
         return unknown(
             check, "PrometheusUnavailable", f"Prometheus did not answer: {facts.trouble}", **evidence
         )
+    without = [leaf.metric for leaf in comparisons(condition) if _divides_by_nothing(facts, leaf)]
+    if truth is None and without:
+        text = f"{without[0]} is no number now, as a ratio is while there is no traffic"
+        return unknown(check, "NotANumber", f"{text}: {said(facts)}.", **evidence)
     if truth is None:
         return unknown(
             check, "NoData", f"Prometheus has no value for {condition} now: {said(facts)}.", **evidence
@@ -45,3 +49,8 @@ def still_true(facts: Facts) -> Verdict:
         text = f"{condition} holds, but every alert has ended, vanished or been silenced"
         return unknown(check, "NoAlertFires", f"{text}: {said(facts)}.", **evidence)
     return passed(check, "ConditionTrue", f"{condition} holds: {said(facts)}.", **evidence)
+
+
+def _divides_by_nothing(facts: Facts, leaf: Comparison) -> bool:
+    measured = facts.measurements.get(leaf)
+    return measured is not None and measured.value is not None and not measured.measured
