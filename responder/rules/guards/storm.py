@@ -23,9 +23,10 @@ def no_storm(facts: Facts) -> Verdict:
     storm = find_storm(others.wishes, facts.file.workload, brake)
     if storm and facts.now - storm[-1].at < brake.within + brake.calm:
         raging = facts.now - storm[-1].at < brake.within
-        names = [str(wish.workload) for wish in storm]
-        evidence: dict[str, str | int] = {"workloads": len(names), "last": storm[-1].at.isoformat()}
-        text = f"{len(names)} workloads want a rollback at once ({', '.join(names[:10])})"
+        # One that fires has mostly wished already while it was pending.
+        keys = list(dict.fromkeys(wish.workload for wish in storm))
+        evidence: dict[str, str | int] = {"workloads": len(keys), "last": storm[-1].at.isoformat()}
+        text = f"{len(keys)} workloads want a rollback at once ({', '.join(map(str, keys[:10]))})"
         if raging:
             return failed(check, "Storm", f"{text}: rather something that they share.", **evidence)
         calm = f"it is calm for {format_duration(brake.calm)} after a storm"
