@@ -1,0 +1,45 @@
+"""What each cell of the table comes to. Where nothing is said: rolled back, as without the fault."""
+
+from __future__ import annotations
+
+from tests.faults.cells import Cell, Moment
+
+_ELSE = "RolledBack"
+# Nobody may say that the undo is harmless when the API server refuses its dry run, or changes it.
+_REFUSED = "asked DryRunRefused"
+_CHANGED = "asked DryRunChangesTemplate"
+# What was before the release, and so whether it made anything worse, is forgotten.
+_FORGOTTEN = "asked NoDataBeforeRollout"
+_OUTCOMES: dict[Cell, str] = {
+    Cell("admission denies the undo", Moment.ON_ITS_WAY): _REFUSED,
+    Cell("admission denies the undo", Moment.DECIDING): _REFUSED,
+    Cell("admission denies the undo", Moment.UNDOING): "RollbackFailed Forbidden",
+    Cell("admission adds a sidecar", Moment.ON_ITS_WAY): _CHANGED,
+    Cell("admission adds a sidecar", Moment.DECIDING): _CHANGED,
+    # What serves afterwards is a third revision, v1 with a sidecar: nobody's proof covers it.
+    Cell("admission adds a sidecar", Moment.UNDOING): "Superseded Superseded, then Recovered",
+    Cell("Prometheus restarts empty", Moment.BEFORE): _FORGOTTEN,
+    Cell("Prometheus restarts empty", Moment.ON_ITS_WAY): _FORGOTTEN,
+    Cell("Prometheus restarts empty", Moment.DECIDING): _FORGOTTEN,
+}
+
+# One of each kind, at the moment at which it can do the most harm.
+MATTER_MOST = (
+    Cell("API: 429, Retry-After 5 s", Moment.DECIDING),
+    Cell("API: 409 to writes", Moment.UNDOING),
+    Cell("API: does and hangs", Moment.UNDOING),
+    Cell("API: drops answers", Moment.ON_ITS_WAY),
+    Cell("API: refuses connections", Moment.PROVING_TRAFFIC),
+    Cell("watches hang", Moment.BEFORE),
+    Cell("admission denies the undo", Moment.UNDOING),
+    Cell("quota of pods exceeded", Moment.UNDOING),
+    Cell("Prometheus gone", Moment.DECIDING),
+    Cell("Prometheus restarts empty", Moment.DECIDING),
+    Cell("Alertmanager restarts empty", Moment.ON_ITS_WAY),
+    Cell("own clock 2 min behind", Moment.UNDOING),
+)
+
+
+def expected(cell: Cell) -> str:
+    """The outcome of the cell, in the words of cells.py."""
+    return _OUTCOMES.get(cell, _ELSE)
