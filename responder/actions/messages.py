@@ -16,6 +16,7 @@ from responder.incidents.decision import Choice, choices_of
 from responder.incidents.model import Incident
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Action
+from responder.workloads.owners import REVERTED
 
 # The outcomes after which somebody has to look at once, whatever the rule says of paging.
 FAILURES = frozenset(
@@ -101,6 +102,8 @@ def awaits_answer(incident: Incident) -> bool:
 def headline(incident: Incident) -> str:
     """The state of the incident in one line."""
     name = f"{incident.key.namespace}/{incident.key.name}"
+    if incident.status.reason in REVERTED:
+        return f"The rollback of {name} was reverted: it runs the bad revision again"
     if incident.status.outcome is not None:
         return _describe_outcome(incident.status.outcome, name)
     match incident.status.phase:

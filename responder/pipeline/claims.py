@@ -14,9 +14,10 @@ from responder.verdicts import Verdict
 from responder.verification.claim import Claim
 from responder.verification.prove_recovery import RecoveryClaim
 from responder.verification.recovery import default_recover_within
-from responder.verification.revert import REVERTED, find_revert
+from responder.verification.revert import find_revert
 from responder.workloads.history import History
 from responder.workloads.ledger import Ledger
+from responder.workloads.owners import REVERTED
 from responder.workloads.templates import Template, without_hash
 
 

@@ -15,15 +15,17 @@ from responder.clients.kubernetes import Changed, Kubernetes, Listed, Observatio
 from responder.tasks import together
 from responder.verdicts import Verdict, failed
 from responder.workloads.key import WorkloadKey
-from responder.workloads.owners import MANAGERS, find_owners, last_writer
+from responder.workloads.owners import (
+    MANAGERS,
+    REVERTED_BY_ANOTHER,
+    REVERTED_BY_OWNER,
+    find_owners,
+    last_writer,
+)
 from responder.workloads.templates import Template, same_template
 from responder.workloads.workload import Workload, parse_workload
 
 T = TypeVar("T")
-
-# By somebody whose marks the workload bears, or by anybody else.
-BY_OWNER, BY_ANOTHER = "RevertedByOwner", "RevertedByAnother"
-REVERTED = frozenset({BY_OWNER, BY_ANOTHER})
 
 
 def find_revert(workload: Workload, bad: Template | None) -> Verdict | None:
@@ -36,7 +38,8 @@ def find_revert(workload: Workload, bad: Template | None) -> Verdict | None:
     who = manager if owner is None else f"{manager} ({owner})"
     message = f"Reverted by {who}: {workload} has the bad template again, which is not fought."
     evidence = {"manager": manager, "at": None if writer is None else writer.at}
-    return failed("TemplateRestored", BY_ANOTHER if owner is None else BY_OWNER, message, **evidence)
+    reason = REVERTED_BY_ANOTHER if owner is None else REVERTED_BY_OWNER
+    return failed("TemplateRestored", reason, message, **evidence)
 
 
 async def unless_reverted(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from responder.verdicts import Verdict, failed, passed, unknown
 from responder.verification.claim import Claim
-from responder.verification.revert import REVERTED, find_revert
+from responder.verification.revert import find_revert
 from responder.verification.rollout import assess_rollout
 from responder.verification.services import assess_services
 from responder.verification.snapshot import Snapshot
 from responder.verification.wording import join_some
+from responder.workloads.owners import REVERTED
 from responder.workloads.revision import Revision
 from responder.workloads.templates import same_template
 from responder.workloads.views import Pod

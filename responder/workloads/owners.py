@@ -38,6 +38,10 @@ class OwnerKind(StrEnum):
 
 # On an owner that the responder paused, set by a person: let it go on, whatever Git holds.
 RESUME = "responder.dev/resume"
+# Why a proof or an incident says that the bad template is back: somebody whose marks the workload bears wrote
+# it, or anybody else.
+REVERTED_BY_OWNER, REVERTED_BY_ANOTHER = "RevertedByOwner", "RevertedByAnother"
+REVERTED = frozenset({REVERTED_BY_OWNER, REVERTED_BY_ANOTHER})
 # By what name the responder itself writes: the first part of its User-Agent.
 OUR_MANAGER = "responder"
 # By what name each writes. Source: the tools' own defaults, seen in managedFields.

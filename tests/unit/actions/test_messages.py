@@ -71,6 +71,12 @@ def test_each_outcome_has_a_headline_of_its_own() -> None:
     assert len(lines) == len(Outcome)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.ROLLED_BACK, Outcome.SUPERSEDED])
+def test_what_was_put_back_is_no_good_news(outcome: Outcome) -> None:
+    reverted = incident(phase=Phase.SETTLING, outcome=outcome, reason="RevertedByOwner")
+    assert "reverted" in headline(reverted)
+
+
 @pytest.mark.parametrize("recovered_at", [None, AT])
 def test_only_what_recovered_looks_good(recovered_at: datetime | None) -> None:
     for outcome in Outcome:
