@@ -89,3 +89,36 @@ async def test_freezes_are_set_and_taken_away(binary: Path, kubectl: Kubectl, co
     await run_shell(thaw, binary, config)
     found = await kubectl.get("namespace/responder")
     assert FREEZE not in found["metadata"].get("annotations", {})
+
+
+async def test_an_incident_is_followed(binary: Path, cluster: Cluster, config: Path) -> None:
+    proven = {
+        "type": "TrafficProven",
+        "status": "True",
+        "reason": "TrafficProven",
+        "message": "Proven.",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    one = incident(NAME)
+    one["metadata"]["namespace"] = "payments"
+    made = cluster.store.create("incidents.responder.dev", one, manager="tests")
+    status = {"phase": "Settling", "outcome": "RolledBack", "conditions": [proven]}
+    made["status"] = status
+    cluster.store.update("incidents.responder.dev", made, manager="tests", subresource="status")
+    record = {
+        "apiVersion": "responder.dev/v1alpha1",
+        "kind": "WorkloadRecord",
+        "metadata": {"name": "deployment-payment-service", "namespace": "payments"},
+        "spec": {"workload": {"kind": "Deployment", "name": "payment-service"}},
+    }
+    cluster.store.create("workloadrecords.responder.dev", record, manager="tests")
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"^## Follow an incident\n[^#]*?\n((?:    kubectl .*\n)+)", text, re.MULTILINE)
+    assert found
+    get, describe, wait, show = found[1].splitlines()
+    rows = (await run_shell(get, binary, config)).splitlines()
+    assert rows[0].split() == ["NAMESPACE", "NAME", "PHASE", "OUTCOME", "REASON", "WORKLOAD", "AGE"]
+    assert NAME in rows[1]
+    assert "TrafficProven" in await run_shell(describe, binary, config)
+    assert await run_shell(wait, binary, config) == f"incident.responder.dev/{NAME} condition met\n"
+    assert "kind: WorkloadRecord" in await run_shell(show, binary, config)
