@@ -12,7 +12,7 @@ import pytest
 from tests.crash.nursery import POOL, PRELOADED, open_nursery
 
 # A run waits for most of its time: so many keep two cores busy.
-_AT_ONCE = 10
+_AT_ONCE = 8
 
 
 @dataclass(slots=True)
