@@ -151,6 +151,33 @@ def test_paused_undone_and_resumed(tmp_path: Path, tool: Tool) -> None:
     run_story(story())
 
 
+@pytest.mark.parametrize("way", ["flux resume", "not known as bad any more"])
+def test_resumed_by_a_person(tmp_path: Path, way: str) -> None:
+    async def story() -> None:
+        async with deployed_by(KUSTOMIZE, tmp_path, "pause") as (here, git):
+            grant(here, KUSTOMIZE)
+            release_bad(here, git)
+            await here.phase("Settling", 6 * MINUTE)
+            await here.rest(MINUTE)
+            assert git.paused
+            git.commit()
+            store = here.world.cluster.store
+            if way == "flux resume":
+                owner = git.object
+                del owner["spec"]["suspend"]
+                store.update(KUSTOMIZE.key, owner, manager="flux")
+            else:
+                record = here.record()
+                record["spec"]["knownBad"] = []
+                store.update("workloadrecords.responder.dev", record, manager="kubectl")
+            await here.until(lambda: not here.record()["spec"].get("paused"), MINUTE, "forgotten")
+            assert not git.paused
+            assert git.object["metadata"].get("annotations", {}) == {}
+            assert here.world.version == "v1"
+
+    run_story(story())
+
+
 @TOOLS
 def test_without_the_right_to_pause_a_person_is_asked(tmp_path: Path, tool: Tool) -> None:
     async def story() -> None:
