@@ -319,6 +319,8 @@ FAULTS = (
     Fault("kubelets stall", stall("kubelet")),
     Fault("every pod is deleted", delete_pods),
     Fault("Prometheus gone", prometheus(Outage.DOWN, MINUTE)),
+    # So long that Alertmanager takes its alerts for resolved.
+    Fault("Prometheus gone 10 min", prometheus(Outage.DOWN, 10 * MINUTE)),
     Fault("Prometheus answers 503", prometheus(Outage.UNAVAILABLE, MINUTE)),
     Fault("Prometheus slow", slow_prometheus),
     Fault("Prometheus restarts empty", prometheus(Outage.DOWN, _SHORTLY, loses_data=True)),
