@@ -58,6 +58,20 @@ class AlertEntry(Record):
     def firing(self) -> bool:
         return self.vanished_at is None and (self.ends_at is None or self.starts_at > self.ends_at)
 
+    def after(self, news: AlertEntry) -> AlertEntry:
+        """The entry when that was heard of it as well; late word of an earlier instance changes nothing."""
+        if news.ends_at is not None:
+            late = news.ends_at < self.starts_at
+        elif news.vanished_at is not None:
+            late = news.starts_at < self.starts_at
+        else:
+            late = self.ends_at is not None and news.starts_at <= self.ends_at
+        if late:
+            return self
+        ends = [at for at in (self.ends_at, news.ends_at) if at is not None]
+        starts_at = max(self.starts_at, news.starts_at)
+        return news.model_copy(update={"starts_at": starts_at, "ends_at": max(ends, default=None)})
+
 
 class VerdictEntry(Record):
     """A guard's or proof's verdict, as recorded."""

@@ -102,18 +102,29 @@ class IncidentStore:
     ) -> Incident | None:
         """Merge alerts into the incident of that number; None when there is no such incident.
 
-        An end is never taken back: an entry without one leaves the end that is stored, see AlertEntry.
-        That an alert vanished is: whoever writes of it has just seen it, or says that it is gone.
+        Only news is written, see AlertEntry.after, whatever else is written meanwhile; a closed incident
+        takes none. That an alert vanished is taken back by whoever has seen it again.
         """
-        path = paths.incident(key.namespace, key.incident_name(sequence))
-        dumped = {key: {"vanishedAt": None, **entry} for key, entry in self._dump_alerts(alerts).items()}
-        try:
-            answer = await self._kubernetes.merge_patch(path, {"spec": {"alerts": dumped}})
-        except NotFound as error:
-            if error.resource_missing:
-                raise
-            return None
-        return parse_incident(answer)
+        for _ in range(_ATTEMPTS):
+            try:
+                incident = await self.get(key.namespace, key.incident_name(sequence))
+                news = _news(incident, alerts)
+                if not news or incident.phase is Phase.CLOSED:
+                    return incident
+                dumped = {
+                    name: {"vanishedAt": None, **each} for name, each in self._dump_alerts(news).items()
+                }
+                version = {"resourceVersion": incident.metadata.resource_version}
+                body = {"metadata": version, "spec": {"alerts": dumped}}
+                return parse_incident(await self._kubernetes.merge_patch(_path(incident), body))
+            except Conflict:
+                continue
+            except NotFound as error:
+                if error.resource_missing:
+                    raise
+                return None
+        name = key.incident_name(sequence)
+        raise Temporary(f"Incident {name} changed {_ATTEMPTS} times while alerts were written to it.")
 
     async def note_overflow(self, incident: Incident, alerts: Mapping[str, str]) -> None:
         """Name the alerts (fingerprint to alertname) that found no room in the incident, each once."""
@@ -300,6 +311,16 @@ def _record_patch(record: WorkloadRecord, spec: WorkloadRecordSpec) -> tuple[str
 
 def _record_path(key: WorkloadKey) -> str:
     return paths.workloadrecord(key.namespace, key.record_name)
+
+
+def _news(incident: Incident, alerts: Mapping[str, AlertEntry]) -> dict[str, AlertEntry]:
+    """What the incident says of these alerts from now on, of those of which it says something else."""
+    known = incident.spec.alerts
+    found = {
+        name: known[name].after(fit_alert(entry)) if name in known else entry
+        for name, entry in alerts.items()
+    }
+    return {name: entry for name, entry in found.items() if entry != known.get(name)}
 
 
 def _path(incident: Incident) -> str:

@@ -131,3 +131,27 @@ def test_what_is_finished_by_now_is_not_taken_up(tmp_path: Path) -> None:
             assert steps.given == []
 
     run_story(story())
+
+
+@pytest.mark.parametrize("firing", [True, False], ids=["start", "end"])
+def test_late_news_of_an_earlier_instance_does_not_hide_the_one_that_fires(
+    firing: bool, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            first, second = (replica.intake for replica in here.replicas)
+            await opened(here)
+            await first.take([alert_of(ERRORS, 0, firing=False)])
+            again = Instance("HighErrorRate", 2, (120.0, 120.0), None)
+            await first.take([alert_of(again, 0, firing=True)])
+            # Another Alertmanager tried for minutes to deliver this.
+            await second.take([alert_of(ERRORS, 1, firing=firing)])
+            incident = await here.leader.get(KEY.namespace, KEY.incident_name(1))
+            assert "HighErrorRate" in incident.firing
+            await close(
+                here.leader, here.clock, incident, settled(incident.status, here.clock.now(), None, "over")
+            )
+            receipt = await first.take([alert_of(again, 0, firing=True)])
+            assert (receipt.accepted, receipt.held) == (0, 1)
+
+    run_story(story())
