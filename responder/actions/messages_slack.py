@@ -125,16 +125,19 @@ def _alert_lines(incident: Incident) -> Iterator[str]:
 
 
 def _measured_lines(incident: Incident, file: RuleFile | None) -> Iterator[str]:
-    """The numbers against the thresholds, since when that is so, and what was asked."""
+    """The numbers against the thresholds, since when that is so, and what was asked: now, and in doubt."""
     metrics = {} if file is None else file.metrics
     for verdict in incident.status.verdicts:
+        if verdict.check != "StillTrue" and verdict.result is Result.PASSED:
+            continue
+        title = "" if verdict.check == "StillTrue" else f"{code(verdict.check)} "
         since = since_of(verdict)
         for number in numbers_of(verdict):
             # A dependency's stands under "<its name>/<metric>".
             metric = metrics.get(number.metric.rpartition("/")[2])
             if metric is not None:
                 when = "" if since is None else f", since {instant(since)}"
-                yield _measured_line(number, metric) + when
+                yield title + _measured_line(number, metric) + when
                 if number.query is not None:
                     yield code(number.query, 500)
 

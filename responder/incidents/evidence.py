@@ -10,7 +10,8 @@ from datetime import datetime
 
 from responder.incidents.model import VerdictEntry
 
-SINCE = "since"
+# Since when a condition holds; or when the trouble began that a guard judges.
+_SINCE = ("since", "onset")
 _PARTS = ("threshold", "samples", "range", "query")
 
 
@@ -36,15 +37,16 @@ def numbers_of(verdict: VerdictEntry) -> tuple[Number, ...]:
 def rest_of(verdict: VerdictEntry) -> dict[str, str]:
     """The evidence that belongs to none of the numbers, and is not since when."""
     names = [number.metric for number in numbers_of(verdict)]
-    told = {SINCE, *names, *(f"{name}_{part}" for name in names for part in _PARTS)}
+    told = {*_SINCE, *names, *(f"{name}_{part}" for name in names for part in _PARTS)}
     return {key: value for key, value in verdict.evidence.items() if key not in told}
 
 
 def since_of(verdict: VerdictEntry) -> datetime | None:
     """Since when it is so, where that was recorded and can be read."""
+    written = next((verdict.evidence[key] for key in _SINCE if key in verdict.evidence), "")
     try:
-        return datetime.fromisoformat(verdict.evidence[SINCE])
-    except (KeyError, ValueError):
+        return datetime.fromisoformat(written)
+    except ValueError:
         return None
 
 

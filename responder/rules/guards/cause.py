@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from responder.rules.facts import Facts
-from responder.rules.guards.wording import clock, rough
+from responder.rules.guards.wording import clock, numbers_at, rough
 from responder.rules.quantities import format_duration
 from responder.verdicts import Verdict, failed, passed, unknown
 from responder.workloads.ledger import serving_at
@@ -57,6 +57,7 @@ def caused_by_rollout(facts: Facts) -> Verdict:
             f" serve at {clock(began)}.",
             onset=first.isoformat(),
             began=began.isoformat(),
+            **numbers_at(facts, first),
         )
     if not _covered(facts, before):
         return unknown(
@@ -90,7 +91,7 @@ def _attribute(facts: Facts, began: datetime, onset: datetime) -> Verdict:
     """Whether an onset that lies after the rollout is the rollout's doing."""
     check = "CausedByRollout"
     assert facts.bad is not None
-    evidence = {"onset": onset.isoformat(), "began": began.isoformat()}
+    evidence = {"onset": onset.isoformat(), "began": began.isoformat(), **numbers_at(facts, onset)}
     within = facts.file.rollback.caused_within
     if onset - began > within:
         text = f"It began {rough(onset - began)} after {facts.bad.name} began to serve"

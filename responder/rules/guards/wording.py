@@ -58,6 +58,20 @@ def evidence_of(
     return found
 
 
+def numbers_at(facts: Facts, at: datetime) -> dict[str, str | float | None]:
+    """The leading condition's numbers at an instant of the short-range series, as evidence."""
+    found: dict[str, str | float | None] = {}
+    for leaf in comparisons(facts.rule.condition):
+        metric = facts.file.metrics[leaf.metric]
+        range, selector = metric.onset_range, facts.file.selector
+        query = render(metric.query, selector, range=range, quantile=metric.quantile)
+        found[leaf.metric] = facts.series.get(leaf.metric, {}).get(at)
+        found[f"{leaf.metric}_threshold"] = leaf.threshold
+        found[f"{leaf.metric}_range"] = format_duration(range)
+        found[f"{leaf.metric}_query"] = query[:_LONGEST_QUERY]
+    return found
+
+
 def said(facts: Facts) -> str:
     """The measured values of the leading condition, for a sentence."""
     return said_of(facts.rule.condition, facts.measurements)

@@ -119,6 +119,16 @@ def test_a_dependency_is_measured_under_its_own_name() -> None:
     assert "`bank/error_rate` 20%, threshold 5% (9 samples in 5m)" in text
 
 
+def test_numbers_of_a_check_that_did_not_pass_are_told_under_its_name() -> None:
+    evidence = {"error_rate": "0.02", "error_rate_threshold": "0.01", "onset": AT.isoformat()}
+    caused = COOLDOWN.model_copy(update={"check": "CausedByRollout", "evidence": evidence})
+    text = said(render_slack(incident(verdicts=(caused,)), rule_file()))
+    told = f"`CausedByRollout` `error_rate` 2%, threshold 1%, since <!date^{int(AT.timestamp())}^"
+    assert told in text
+    passed = caused.model_copy(update={"result": Result.PASSED})
+    assert "2%, threshold" not in said(render_slack(incident(verdicts=(passed,)), rule_file()))
+
+
 def test_what_was_not_measured_is_unknown() -> None:
     evidence = {"error_rate": "None", "error_rate_threshold": "0.01"}
     verdict = COOLDOWN.model_copy(update={"evidence": evidence})

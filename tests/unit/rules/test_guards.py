@@ -444,6 +444,13 @@ def test_evidence_says_what_was_asked_and_what_came() -> None:
         said["error_rate_query"]
     )
     assert said["since"] == (V2_FROM + MINUTE).isoformat()
+    began = verdict_of("CausedByRollout", {}).evidence
+    assert (began["error_rate"], began["error_rate_threshold"]) == (0.05, 0.01)
+    assert began["onset"] == said["since"]
+    assert 'payment_errors_total{namespace="payments"' in str(began["error_rate_query"])
+    was_bad = verdict_of("TargetWasGood", before(0.02)).evidence
+    assert (was_bad["error_rate"], was_bad["error_rate_threshold"]) == (0.02, 0.01)
+    assert was_bad["error_rate_samples"]
     calls = verdict_of("DependenciesGood", stripe(0.06)).evidence
     assert (calls["dependency"], calls["stripe/error_rate"], calls["stripe/error_rate_threshold"]) == (
         "stripe",
