@@ -70,9 +70,7 @@ class Drivers:
         name = _name(incident)
         drive = self._running.get(name)
         if drive is not None:
-            # Its status is written here; what comes back of it by the watch is no news.
-            if incident.spec != drive.incident.spec:
-                drive.hurry()
+            drive.hear(incident)
             return
         self._running[name] = _Drive(
             incident, self._responder, self._store, self._notifier, self._rules, self._clock
@@ -128,6 +126,15 @@ class _Drive:
         self._woken = asyncio.Event()
         self._changed = asyncio.Event()
         self._over = False
+
+    def hear(self, incident: Incident) -> None:
+        """Let the present wait end when there is news of the incident."""
+        # Its status is written here; what comes back of it by the watch is no news.
+        if incident.spec != self.incident.spec:
+            self.hurry()
+        else:
+            # One copy of the alerts is enough, of those that whoever calls keeps as well.
+            self.incident = self.incident.model_copy(update={"spec": incident.spec})
 
     def hurry(self) -> None:
         """Let the present wait end."""

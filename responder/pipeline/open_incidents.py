@@ -12,7 +12,7 @@ from typing import assert_never
 import structlog
 
 from responder.clients.kubernetes import Changed, Gap, Kubernetes, Listed, Object, paths
-from responder.incidents.model import OPEN_LABEL, Incident, Unreadable, parse_incident
+from responder.incidents.model import OPEN_LABEL, Incident, Status, Unreadable, parse_incident
 from responder.incidents.phases import Phase
 from responder.workloads.key import WorkloadKey
 
@@ -73,7 +73,7 @@ class OpenIncidents:
 
     def _replace(self, incidents: list[Incident]) -> None:
         # What intake wrote since the list was made comes by the watch.
-        self._known = {_name(incident): incident for incident in incidents}
+        self._known = {}
         self.listed, self.problem = True, ""
         for incident in incidents:
             self._know(incident)
@@ -87,7 +87,7 @@ class OpenIncidents:
             self._know(incident)
 
     def _know(self, incident: Incident) -> None:
-        self._known[_name(incident)] = incident
+        self._known[_name(incident)] = _outline(incident)
         if self._wake is not None:
             self._wake(incident)
 
@@ -95,6 +95,14 @@ class OpenIncidents:
         if not self.listed:
             self.problem = f"are the CRDs applied? {gap.reason}"
             log.error("incidents_out_of_reach", error=gap.reason)
+
+
+def _outline(incident: Incident) -> Incident:
+    """Without what only the one that drives it needs, and reads anew before it does: there may be many."""
+    status = incident.status.model_copy(update={"verdicts": (), "timeline": (), "conditions": ()})
+    if status == Status():  # then it would pass for one that nobody has worked on
+        return incident
+    return incident.model_copy(update={"status": status})
 
 
 def _readable(obj: Object) -> Incident | None:

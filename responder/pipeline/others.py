@@ -27,9 +27,9 @@ class OtherWorkloads:
         self._incidents = incidents
         self._rules = rules
         self._brake = brake
-        # Of each open incident, the alerts that were looked through last, and whether one wants it: they are
-        # many in a storm, and each of them is looked through for every other.
-        self._known: dict[str, tuple[Alerts, bool]] = {}
+        # Of each incident, the alerts that were looked through last: in a storm there are many of them, and
+        # each is looked at for every other.
+        self._looked: dict[str, Alerts] = {}
         # By workload, and by when its incident began; None while it only pends.
         self._seen: dict[tuple[WorkloadKey, datetime | None], Wish] = {}
 
@@ -40,13 +40,13 @@ class OtherWorkloads:
         """
         incidents = (incident, *self._incidents())
         for each in incidents:
-            if self._wants(each):
-                self._note(each.key, each.spec.received_at, each.spec.received_at)
+            if self._looked.get(each.metadata.uid) is not each.spec.alerts:
+                self._look(each)
         self._forget(incidents)
-        open_keys = {each.key for each in incidents} if pending else frozenset[WorkloadKey]()
-        for key in map(self._wanting, pending or ()):
-            if key is not None and key not in open_keys:
-                # It wants it as long as it pends.
+        wanting = {key for key in map(self._wanting, pending or ()) if key is not None}
+        if wanting:
+            # They want it as long as they pend.
+            for key in wanting.difference(each.key for each in incidents):
                 self._note(key, None, now)
         oldest = now - self._brake.within * 2 - self._brake.calm
         self._seen = {name: wish for name, wish in self._seen.items() if wish.at > oldest}
@@ -57,25 +57,19 @@ class OtherWorkloads:
             asked=pending is not None,
         )
 
-    def _note(self, key: WorkloadKey, received_at: datetime | None, at: datetime) -> None:
-        known = self._seen.get((key, received_at))
-        if known is None or known.at != at:
-            self._seen[(key, received_at)] = Wish(key, at, self._calls(key))
-
-    def _wants(self, incident: Incident) -> bool:
+    def _look(self, incident: Incident) -> None:
         alerts = incident.spec.alerts
-        known = self._known.get(incident.metadata.uid)
-        if known is not None and known[0] is alerts:
-            return known[1]
-        wants = any(self._wanting(alert.labels) is not None for alert in alerts.values())
-        self._known[incident.metadata.uid] = alerts, wants
-        return wants
+        self._looked[incident.metadata.uid] = alerts
+        if any(self._wanting(alert.labels) is not None for alert in alerts.values()):
+            self._note(incident.key, incident.spec.received_at, incident.spec.received_at)
+
+    def _note(self, key: WorkloadKey, received_at: datetime | None, at: datetime) -> None:
+        self._seen[(key, received_at)] = Wish(key, at, self._calls(key))
 
     def _forget(self, incidents: tuple[Incident, ...]) -> None:
-        """Keep nothing of what is not open any more, without looking each time."""
-        if len(self._known) > 2 * len(incidents):
-            uids = {each.metadata.uid for each in incidents}
-            self._known = {uid: known for uid, known in self._known.items() if uid in uids}
+        """Keep nothing of what is not open any more, without going through all of it each time."""
+        if len(self._looked) > 2 * len(incidents):
+            self._looked = {each.metadata.uid: each.spec.alerts for each in incidents}
 
     def _wanting(self, labels: Labels) -> WorkloadKey | None:
         """The workload that an alert with these labels would have rolled back."""

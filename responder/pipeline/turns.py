@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_WITH_A_REASON = 8
-_ROUTINE = 4
+_WITH_A_REASON = 4
+_ROUTINE = 2
 # Whoever takes longer waits for somebody that does not answer, and is not to keep others from being judged.
 _LONGEST_SECONDS = 2.0
 

@@ -129,14 +129,14 @@ class _Scene:
         async for seen in self._kubernetes.list_watch(self.watched[what]):
             match seen:
                 case Listed():
-                    self._objects[what] = {_uid(item): item for item in seen.items}
+                    self._objects[what] = {_uid(item): _kept(item) for item in seen.items}
                     # Between the last event and this list anything can have begun unseen.
                     self._look(self._ledgers, continuous=False)
                 case Changed():
                     known = self._objects[what]
                     before = known.pop(_uid(seen.object), None)
                     if seen.type != "DELETED":
-                        known[_uid(seen.object)] = seen.object
+                        known[_uid(seen.object)] = _kept(seen.object)
                     concerned = self._concerned(before, seen.object)
                     self._look(concerned, continuous=True)
                     if before is not None and _template(before) != _template(seen.object):
@@ -309,6 +309,12 @@ class _Ledger:
 
 def _running(servings: tuple[Serving, ...]) -> set[tuple[str, datetime | None]]:
     return {(s.revision.uid, s.first_serving_at) for s in servings if s.ended_at is None}
+
+
+def _kept(obj: Object) -> Object:
+    """Without who wrote which field: that is half of an object, and says nothing about who served."""
+    metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+    return {**obj, "metadata": metadata}
 
 
 def _uid(obj: Object) -> str:

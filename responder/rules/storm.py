@@ -42,8 +42,9 @@ def find_storm(wishes: Iterable[Wish], own: WorkloadKey, brake: StormBrake) -> t
     """
     found = sorted(wishes, key=lambda wish: wish.at)
     for last in reversed(found):
-        near = [wish for wish in found if last.at - brake.within < wish.at <= last.at]
-        calls = _calls_of(near)
+        since = last.at - brake.within
+        near = [wish for wish in found if since < wish.at <= last.at]
+        calls = _calls_of(near) if any(wish.calls for wish in near) else {}
         counted = tuple(wish for wish in near if wish.workload == own or not _because_of(wish, calls))
         if len({wish.workload for wish in counted}) >= brake.workloads:
             return counted
@@ -59,7 +60,7 @@ def _calls_of(wishes: Iterable[Wish]) -> dict[WorkloadKey, list[frozenset[Worklo
 
 
 def _because_of(wish: Wish, calls: Mapping[WorkloadKey, Iterable[frozenset[WorkloadKey]]]) -> bool:
-    return any(
+    return bool(wish.calls) and any(
         wish.workload not in theirs
         for other in wish.calls
         if other != wish.workload

@@ -34,7 +34,7 @@ from responder.sandbox.bench.still import (
 )
 from responder.sandbox.bench.workloads import remembered, until, version_of
 
-OVER_SECONDS = 60.0
+_OVER_SECONDS = 60.0
 _ANSWERS = 20
 _BAD_FOR_SECONDS = 3.0
 # After the last answer's undo, for one that comes twice.
@@ -58,7 +58,9 @@ class _Scene:
     workloads: Sequence[StillWorkload]
 
 
-async def measure_storm(folder: Path, clock: Clock, groups: int) -> list[Figure]:
+async def measure_storm(
+    folder: Path, clock: Clock, groups: int, *, over_seconds: float = _OVER_SECONDS
+) -> list[Figure]:
     """Let it come, count what is there afterwards, and answer some of the questions."""
     workloads = still_workloads("storm", groups)
     rules = write_still_rules(workloads, folder / "rules")
@@ -72,17 +74,17 @@ async def measure_storm(folder: Path, clock: Clock, groups: int) -> list[Figure]
             running_responder(kubeconfig, rules, prometheus.url, folder, clock, _SETTINGS)
         )
         scene = _Scene(api, clock, prometheus, responder, workloads)
-        return await _measure(scene, folder)
+        return await _measure(scene, folder, over_seconds)
 
 
-async def _measure(scene: _Scene, folder: Path) -> list[Figure]:
+async def _measure(scene: _Scene, folder: Path, over_seconds: float) -> list[Figure]:
     loop = asyncio.get_running_loop()
     await _turn_bad(scene)
     before = await _generations(scene)
     began = loop.time()
     webhook = scene.responder.webhook
     deliveries = [workload.delivery(scene.clock.now()) for workload in scene.workloads]
-    sent = await send_in_a_process(SendingPlan(webhook.url, webhook.token, OVER_SECONDS, deliveries), folder)
+    sent = await send_in_a_process(SendingPlan(webhook.url, webhook.token, over_seconds, deliveries), folder)
     incidents = await scene.api.items(f"{_API}/incidents")
     lost = _count_lost(scene.workloads, incidents)
     await until(
@@ -124,12 +126,23 @@ async def _measure(scene: _Scene, folder: Path) -> list[Figure]:
 
 async def _turn_bad(scene: _Scene) -> None:
     """Let the responder see the first version serve, then the second, and every metric turn bad."""
-    await remembered(scene.api, scene.workloads, 1, scene.clock, every_seconds=_LOOK_SECONDS)
+    await _remembered(scene, 1)
     await release_still(scene.api, scene.workloads)
-    await remembered(scene.api, scene.workloads, 2, scene.clock, every_seconds=_LOOK_SECONDS)
+    await _remembered(scene, 2)
     since = scene.clock.now().timestamp()
     scene.prometheus.bad |= {each.namespace: (since, float("inf")) for each in scene.workloads}
     await scene.clock.sleep(_BAD_FOR_SECONDS)
+
+
+async def _remembered(scene: _Scene, revisions: int) -> None:
+    await remembered(
+        scene.api,
+        scene.workloads,
+        revisions,
+        scene.clock,
+        every_seconds=_LOOK_SECONDS,
+        within_seconds=_WITHIN_SECONDS,
+    )
 
 
 def _count_lost(workloads: Sequence[StillWorkload], incidents: Sequence[Object]) -> int:

@@ -178,6 +178,7 @@ async def remembered(
     clock: Clock,
     *,
     every_seconds: float = _POLL_SECONDS,
+    within_seconds: float = _WITHIN_SECONDS,
 ) -> None:
     """Wait until the responder has seen that many revisions of each workload complete."""
 
@@ -190,7 +191,8 @@ async def remembered(
         known = [servings.get((each.namespace, each.name), []) for each in workloads]
         return all(len(each) >= revisions and each[-1].get("completeAt") for each in known)
 
-    await until(seen, f"the ledgers of {len(workloads)} workloads", clock, every_seconds=every_seconds)
+    what = f"the ledgers of {len(workloads)} workloads"
+    await until(seen, what, clock, every_seconds=every_seconds, within_seconds=within_seconds)
 
 
 async def until(
