@@ -21,7 +21,8 @@ _KUSTOMIZATION = "kustomize.toolkit.fluxcd.io"
 _HELM_RELEASE = "helm.toolkit.fluxcd.io"
 _HELM_NAME, _HELM_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 _MANAGED_BY = "app.kubernetes.io/managed-by"
-_ARGO_CD_MANAGER = "argocd-controller"
+# The second where its controller writes without server-side apply.
+_ARGO_CD_MANAGERS = frozenset({"argocd-controller", "argocd-application-controller"})
 
 
 class OwnerKind(StrEnum):
@@ -46,7 +47,7 @@ REVERTED = frozenset({REVERTED_BY_OWNER, REVERTED_BY_ANOTHER})
 OUR_MANAGER = "responder"
 # By what name each writes. Source: the tools' own defaults, seen in managedFields.
 MANAGERS = {
-    OwnerKind.ARGO_CD: frozenset({_ARGO_CD_MANAGER}),
+    OwnerKind.ARGO_CD: _ARGO_CD_MANAGERS,
     OwnerKind.KUSTOMIZATION: frozenset({"kustomize-controller"}),
     OwnerKind.HELM_RELEASE: frozenset({"helm-controller"}),
     OwnerKind.HELM: frozenset({"helm"}),
@@ -159,9 +160,9 @@ def _argo_cd(view: View) -> Owner | None:
         return _application(view.labels[own], f"label {own}")
     # Charts set the common label too: it alone says nothing.
     entries = view.metadata.get("managedFields") or []
-    wrote = any(entry.get("manager") == _ARGO_CD_MANAGER for entry in entries)
-    if wrote and common in view.labels:
-        return _application(view.labels[common], f"label {common} and manager {_ARGO_CD_MANAGER}")
+    wrote = next((each["manager"] for each in entries if each.get("manager") in _ARGO_CD_MANAGERS), None)
+    if wrote is not None and common in view.labels:
+        return _application(view.labels[common], f"label {common} and manager {wrote}")
     return None
 
 
