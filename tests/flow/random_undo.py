@@ -194,8 +194,9 @@ class Undone:
             case ["crash", "target"] | ["delete", *_] if target:
                 self.cluster.store.delete("pods", NAMESPACE, target[0]["metadata"]["name"])
             case ["relabel", "bad", "as", what] if bad:
-                hash_ = self.target_hash() if what == "target" else "stranger"
-                self.relabel(bad[0], hash_)
+                # All at once, so that for a moment no label speaks of another revision any more.
+                for pod in bad:
+                    self.relabel(pod, self.target_hash() if what == "target" else "stranger")
             case ["touch", "workload"]:
                 found = self.deployment()
                 found["metadata"].setdefault("annotations", {})["example.com/seen"] = event

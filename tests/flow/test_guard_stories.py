@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from responder.rules.guards.checklist import GUARDS
+from responder.sandbox.gitops import ARGO_CD
 from responder.verdicts import Result
 from tests.flow.harness import QUICK, SHORT, Stage, stage
 from tests.flow.situations import (
@@ -30,6 +31,7 @@ from tests.flow.situations_cluster import first_revision, needs_configuration
 from tests.flow.situations_measured import GATEWAY, prometheus
 from tests.flow.situations_people import managed_by_argo
 from tests.flow.test_no_wrong_rollback import SITUATIONS
+from tests.flow.test_owners import grant
 from tests.shared import run_story
 
 FAILED, UNKNOWN, PASSED = "Failed", "Unknown", "Passed"
@@ -125,6 +127,7 @@ def test_every_guard_passes_with_something_to_look_at(tmp_path: Path) -> None:
             await needs_configuration(here)
             furnish_gateway(here)
             await managed_by_argo(here)
+            grant(here, ARGO_CD)
             await here.start()
             await here.rest(WARM_UP)
             await bad_release(here)

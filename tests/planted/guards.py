@@ -10,13 +10,13 @@ from responder.rules.guards.checklist import GUARDS
 from tests.planted.defects import DEFECTS, Defect
 
 SITUATIONS = "tests/flow/test_no_wrong_rollback.py"
-RANDOM = "tests/flow/test_no_false_proof.py::test_what_is_proven_is_true_at_length"
+RANDOM = "tests/flow/test_no_false_proof.py::test_what_is_proven_is_true"
 
 # By the reason of the situation.
 _RED = {
     "workload_exists": "TemplateNotObserved",
-    "target_exists": "HistoryUncertain",
-    "not_paused": "Paused",
+    "target_exists": "TargetWasBlamed",
+    "not_paused": "UpdatesOnDelete",
     "not_protected": "Protected",
     "still_true": "NoAlertFires",
     "inside_window": "OutsideRollbackWindow",
