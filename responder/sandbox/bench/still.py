@@ -18,6 +18,7 @@ from responder.sandbox.api.objects import Object
 from responder.sandbox.bench.api import MERGE_PATCH, Api
 from responder.sandbox.bench.workloads import METRIC, VERSION
 from responder.sandbox.manifests import deployment
+from responder.tasks import together
 
 # Alerts are grouped by namespace, workload and alert name: these are one group's, one for each pod.
 ALERTS_A_GROUP = 10
@@ -176,7 +177,7 @@ async def each_of(items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> N
         async with limit:
             await work(item)
 
-    async with asyncio.TaskGroup() as group:
+    async with together() as group:
         for item in items:
             group.create_task(limited(item))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from responder.clock import Clock
 from responder.sandbox.api.objects import Object
-from responder.sandbox.bench.api import Api, open_api
+from responder.sandbox.bench.api import Api, BenchError, open_api
 from responder.sandbox.bench.figures import Figure
 from responder.sandbox.bench.ground import define
 from responder.sandbox.bench.prometheus import FixedPrometheus, fixed_prometheus
@@ -56,6 +56,7 @@ class _Scene:
     prometheus: FixedPrometheus
     responder: RunningResponder
     workloads: Sequence[StillWorkload]
+    log: Path
 
 
 async def measure_storm(
@@ -73,7 +74,7 @@ async def measure_storm(
         responder = await stack.enter_async_context(
             running_responder(kubeconfig, rules, prometheus.url, folder, clock, _SETTINGS)
         )
-        scene = _Scene(api, clock, prometheus, responder, workloads)
+        scene = _Scene(api, clock, prometheus, responder, workloads, folder / "responder.log")
         return await _measure(scene, folder, over_seconds)
 
 
@@ -179,11 +180,10 @@ async def _answer(scene: _Scene, before: dict[str, int]) -> list[float]:
     seconds: list[float] = []
 
     async def one(workload: StillWorkload) -> None:
-        (incident,) = [
-            each
-            for each in await scene.api.items(f"{_API}/namespaces/{workload.namespace}/incidents")
-            if each["spec"]["workload"]["name"] == workload.name
-        ]
+        found = await scene.api.items(f"{_API}/namespaces/{workload.namespace}/incidents")
+        incident = next((each for each in found if each["spec"]["workload"]["name"] == workload.name), None)
+        if incident is None:
+            raise BenchError(f"bench: {workload.name} has no incident: its alerts are lost, see {scene.log}")
         began = loop.time()
         await scene.api.request(
             "POST", f"{_API}/namespaces/{workload.namespace}/decisions", _decision(incident, scene.clock)
