@@ -49,6 +49,11 @@ def release_bad(here: Stage, git: GitOps) -> None:
     git.commit()
 
 
+def release_slowly(here: Stage) -> None:
+    """A bad version whose pods are ready long after its template is there."""
+    here.world.release("v2", error_rate=0.05, ready_after="20s")
+
+
 def put_back_at(here: Stage, version: str, after: datetime) -> datetime:
     """When the Deployment's template became that version again, by its managedFields."""
     times = [
@@ -248,10 +253,10 @@ def test_put_back_after_the_proof_of_traffic(tmp_path: Path, phase: str) -> None
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
             await here.rest(WARM_UP)
-            here.world.release("v2", error_rate=0.05)
+            release_slowly(here)
             await here.until(lambda: phase in str(here.status().get("timeline")), 6 * MINUTE, phase)
             at = here.world.clock.now()
-            here.world.release("v2", error_rate=0.05)
+            release_slowly(here)
             await here.until(lambda: "Reverted by kubectl" in str(here.status()), NOTICED_WITHIN, "noticed")
             status = here.status()
             assert status["reason"] == "RevertedByAnother"
