@@ -111,7 +111,7 @@ class Undone:
     def deployment(self) -> Object:
         return self.cluster.deployment(NAMESPACE, NAME)
 
-    def list(self, key: str) -> list[Object]:
+    def all(self, key: str) -> list[Object]:
         return self.cluster.store.list(key, NAMESPACE)
 
     def note(self, event: Event) -> None:
@@ -130,13 +130,13 @@ class Undone:
     def snapshot(self) -> Snapshot:
         """The present moment, as a look that takes no time."""
         workload = self.deployment()
-        pods = self.list("pods")
+        pods = self.all("pods")
         return Snapshot(
             before=parse_workload(workload),
-            history=parse_history(workload, self.list(REPLICASETS), pods),
+            history=parse_history(workload, self.all(REPLICASETS), pods),
             pods=tuple(map(Pod, pods)),
-            services=tuple(map(Service, self.list("services"))),
-            slices=tuple(map(EndpointSlice, self.list("endpointslices.discovery.k8s.io"))),
+            services=tuple(map(Service, self.all("services"))),
+            slices=tuple(map(EndpointSlice, self.all("endpointslices.discovery.k8s.io"))),
         )
 
     def untrue(self, verdicts: dict[str, Verdict]) -> Iterable[tuple[str, str]]:
@@ -166,7 +166,7 @@ class Undone:
         """What speaks against a Service that is said to send all traffic to the target."""
         slices = [
             each
-            for each in self.list("endpointslices.discovery.k8s.io")
+            for each in self.all("endpointslices.discovery.k8s.io")
             if each["metadata"]["labels"].get("kubernetes.io/service-name") == service
         ]
         endpoints = [endpoint for each in slices for endpoint in read_slice(each)]
@@ -209,11 +209,11 @@ class Undone:
                 pass
 
     def owned(self, uid: str, theirs: bool) -> list[Object]:
-        found = [p for p in self.list("pods") if p["metadata"].get("ownerReferences")]
+        found = [p for p in self.all("pods") if p["metadata"].get("ownerReferences")]
         return [p for p in found if (p["metadata"]["ownerReferences"][0]["uid"] == uid) == theirs]
 
     def target_hash(self) -> str:
-        for each in self.list(REPLICASETS):
+        for each in self.all(REPLICASETS):
             if each["metadata"]["uid"] == self.claim.target_uid:
                 return str(each["metadata"]["labels"]["pod-template-hash"])
         raise AssertionError("the target is gone")

@@ -20,10 +20,10 @@ from tests.shared import run_story
 Record = Callable[[str, object], None]
 
 EXAMPLES = 12
-MORE_EXAMPLES = 150
-LONGER_EXAMPLES = 40
-# Told before what is drawn: bad pods that bear the target's label, one slice a pod with a bad pod that takes a
-# minute to go, nothing wanted at all.
+MORE_EXAMPLES = 100
+LONGER_EXAMPLES = 25
+# Told before what is drawn: bad pods that bear the target's label; a slice for each pod, and a bad pod that
+# takes a minute to go; nothing wanted at all.
 KNOWN = (
     Tale(2, 2, 10.0, 0.5, "15s", None, ((1.0, "relabel bad as target"),), None, 1),
     Tale(1, 1, 10.0, 0.9, "60s", None, ((5.0, "flap target"),), None, 2),
