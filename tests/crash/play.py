@@ -13,12 +13,13 @@ from pathlib import Path
 
 import aiohttp
 
+from responder.clock import Clock
 from responder.sandbox.demo.stage import reserve_port
 from responder.tasks import alongside
 from tests.crash.outcome import Outcome, find_unfinished, read_outcome
 from tests.crash.points import KillGate, Point
 from tests.crash.replicas import Replica, Service, serving
-from tests.crash.stage import POLL_SECONDS, Scene, open_scene, variables
+from tests.crash.stage import LEASE, POLL_SECONDS, Scene, open_scene, variables
 from tests.crash.stories import STORIES
 
 _READY = timedelta(seconds=30)
@@ -26,6 +27,22 @@ _FINISHED = timedelta(seconds=30)
 # How long nothing may come after the end: a second page or message would come at once.
 _QUIET = timedelta(seconds=1)
 _LOG_TAIL_CHARACTERS = 4_000
+# What a request for the Lease may take.
+_STALL_SECONDS = LEASE.total_seconds() * 2 / 9
+
+
+@dataclass(slots=True)
+class _Lag:
+    """How much later than it should the loop goes on at worst."""
+
+    worst_seconds: float = 0.0
+
+    async def measure(self, clock: Clock) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + POLL_SECONDS
+            await clock.sleep(POLL_SECONDS)
+            self.worst_seconds = max(self.worst_seconds, loop.time() - due)
 
 
 class Mode(StrEnum):
@@ -49,13 +66,22 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a run. `problem` tells why it has no outcome, with the end of the logs."""
+    """What came of a run. `problem` tells why it has no outcome, with the end of the logs.
+
+    `stalled_seconds` is the longest that the machine kept the world waiting.
+    """
 
     outcome: Outcome | None
     steps: tuple[str, ...]
     killed: bool
     seconds: float
+    stalled_seconds: float
     problem: str = ""
+
+    @property
+    def tells(self) -> bool:
+        """False where the machine stood still for too long: a Lease runs out meanwhile, and people wait."""
+        return self.stalled_seconds < _STALL_SECONDS
 
 
 def play(run: Run) -> Played:
@@ -76,13 +102,15 @@ async def _play(run: Run) -> Played:
     ):
         with _replicas(run, here, service) as replicas:
             gate = KillGate(here.world.cluster.store, here.world.clock, replicas[0].kill, run.point)
-            outcome, problem = None, ""
+            outcome, problem, lag = None, "", _Lag()
             try:
-                await _tell(run, here, gate, replicas)
+                async with alongside(lag.measure(here.world.clock)):
+                    await _tell(run, here, gate, replicas)
                 outcome = read_outcome(here)
             except Exception as error:  # noqa: BLE001 - reported with what the replicas said
                 problem = f"{type(error).__name__}: {error}\n{_logs(replicas)}"
-        return Played(outcome, tuple(gate.steps), gate.killed, loop.time() - began, problem)
+        seconds = loop.time() - began
+        return Played(outcome, tuple(gate.steps), gate.killed, seconds, lag.worst_seconds, problem)
 
 
 async def _tell(run: Run, here: Scene, gate: KillGate, replicas: list[Replica]) -> None:

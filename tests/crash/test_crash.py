@@ -22,7 +22,8 @@ from tests.crash.stories import STORIES
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
 
-# Not every run takes every step: how often people are told depends on how fast things go.
+# Not every run takes every step: how often people are told depends on how fast things go. And a run in which
+# the machine stood still shows nothing but that.
 _TRIES = 3
 _MOST_MISSED = 0.1
 # Who takes over finds the same after a step as before the next one.
@@ -57,8 +58,10 @@ def test_killed_at_every_step(
             line.failed += 1
             played = run.result()
             for _ in range(_TRIES - 1):
-                if not played.killed and not played.problem:
-                    played = submit(point).result()
+                good = played.killed and played.outcome == reference.outcome
+                if good or (played.killed and played.tells):
+                    break
+                played = submit(point).result()
             line.missed += not played.killed
             assert not played.problem, played.problem
             assert played.outcome == reference.outcome
