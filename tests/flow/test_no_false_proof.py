@@ -6,16 +6,20 @@ counted beside: no API shows them, and the README names them as the limit of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given, note
 from hypothesis import strategies as st
 
+from responder.rules.conditions import comparisons, parse_condition
+from responder.verification.recovery import check_condition
 from tests.flow.conftest import TABLE_RUNS
 from tests.flow.random_undo import Runs, Tale, Undone, play, tales
 from tests.property.counting import examples
 from tests.shared import run_story
+from tests.unit.verification.test_recovery import METRICS, reading
 
 Record = Callable[[str, object], None]
 
@@ -87,3 +91,24 @@ def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory, recor
     count()
     assert runs.astray, "without any, the oracle would see nothing at all"
     record_property(TABLE_RUNS, ("proxies that lag for 1.5 to 4 hold windows", str(runs)))
+
+
+numbers = st.one_of(st.none(), st.just(math.nan), st.floats(0, 1))
+
+
+@given(
+    errors=numbers,
+    slow=numbers.map(lambda it: it and it * 10),
+    samples=st.sampled_from([None, 0.0, 299.0, 300.0]),
+)
+@examples(300)
+def test_no_data_is_no_recovery(errors: float | None, slow: float | None, samples: float | None) -> None:
+    """A recovery that passed has numbers below the bounds, on enough samples, of every metric it rests on."""
+    condition = parse_condition("error_rate > 1% or latency_p95 > 3s", METRICS)
+    values = {"error_rate": (errors, 0.01), "latency_p95": (slow, 3.0)}
+    readings = {leaf: reading(leaf, values[leaf.metric][0], samples) for leaf in comparisons(condition)}
+    good = [value is not None and value <= bound for value, bound in values.values()]  # NaN is not
+    if check_condition(condition, readings).passed:
+        assert all(good)
+        assert samples is not None
+        assert samples >= 300
