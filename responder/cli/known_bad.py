@@ -15,6 +15,7 @@ from responder.cli.cluster import (
     parse_place,
 )
 from responder.cli.output import Output, OutputOption, instant, show_table, to_json
+from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
 
 if TYPE_CHECKING:
     from responder.clients.kubernetes import Kubernetes
@@ -58,14 +59,15 @@ def known_bad(
 async def _records(kubernetes: Kubernetes, place: Place) -> list[WorkloadRecord]:
     from responder.clients.kubernetes import paths
     from responder.incidents.record import parse_record
+    from responder.incidents.store import IncidentStore
 
+    if place.namespace is not None and place.name is not None:
+        # By name, as the responder's own role does not allow to list them.
+        store, kinds = IncidentStore(kubernetes), (place.kind,) if place.kind else KIND_BY_LABEL.values()
+        keys = [WorkloadKey(place.namespace, kind, place.name) for kind in kinds]
+        return [record for key in keys if (record := await store.find_record(key)) is not None]
     listed = await kubernetes.list(paths.workloadrecords(place.namespace))
-    records = sorted(map(parse_record, listed.items), key=lambda record: record.key)
-    return [
-        record
-        for record in records
-        if place.name in (None, record.key.name) and place.kind in (None, record.key.kind)
-    ]
+    return sorted(map(parse_record, listed.items), key=lambda record: record.key)
 
 
 async def _forget(kubernetes: Kubernetes, place: Place, wanted: str) -> str:
