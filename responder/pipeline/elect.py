@@ -225,19 +225,26 @@ class Elector:
         term.end()
         if not lasted:
             return
-        released = {
-            "holderIdentity": "",
-            "leaseDurationSeconds": _RELEASED_SECONDS,
-            "renewTime": self._stamp(),
-        }
         try:
             async with asyncio.timeout(_RELEASE_WITHIN_SECONDS):
-                await self._write(self._version, released)
+                released = await self._give_away()
         except (ResponderError, TimeoutError) as error:
             log.warning("lease_not_released", error=str(error) or type(error).__name__)
         else:
             self.leader = None
-            log.info("lease_released", identity=self.identity)
+            log.info("lease_released", identity=self.identity, held=released)
+
+    async def _give_away(self) -> bool:
+        """Write that nobody holds the Lease; False when somebody else does."""
+        spec = {
+            "holderIdentity": "",
+            "leaseDurationSeconds": _RELEASED_SECONDS,
+            "renewTime": self._stamp(),
+        }
+        if await self._write(self._version, spec):
+            return True
+        # Mostly a renewal that was under way when we stopped.
+        return await self._is_ours() and await self._write(self._version, spec)
 
     def _know(self, lease: Object) -> None:
         self._version = str(lease["metadata"]["resourceVersion"])

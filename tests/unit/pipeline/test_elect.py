@@ -161,6 +161,21 @@ def test_who_stops_hands_over_at_once(tmp_path: Path) -> None:
     run_story(story())
 
 
+def test_who_stops_while_a_renewal_is_under_way_hands_over_all_the_same(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with election(tmp_path) as here:
+            await here.rest(30)
+            # Carried out, and its answer never comes.
+            here.cluster.faults.add(FaultRule("PATCH", "/leases/", Hang(after_effect=True), count=1))
+            async with asyncio.timeout(10):
+                while not here.cluster.faults.taken:
+                    await here.rest(0.05)
+            await here.first.stop()
+            assert await here.until_leads(here.second) < 1.5
+
+    run_story(story())
+
+
 @pytest.mark.parametrize("path", [".", "/leases"])
 @pytest.mark.parametrize("effect", [Hang(), DropBefore()], ids=["silence", "reset"])
 def test_who_is_cut_off_stops_before_the_other_begins(
