@@ -24,7 +24,7 @@ from responder.incidents.record import WorkloadRecord
 from responder.incidents.store import IncidentStore
 from responder.rules.model import RuleSet
 from responder.tasks import together
-from responder.workloads.ledger import KnownBad, Ledger
+from responder.workloads.ledger import KnownBad, Ledger, RevisionRef
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +32,8 @@ _AGAIN_AFTER_SECONDS = 30.0
 # A return from before that, met after a restart, was told by whoever led then; later it is no news.
 _NEWS = timedelta(minutes=10)
 _TRIED_FOR = timedelta(hours=1)
+# So far a clock of ours may be off.
+_CLOCKS_APART = timedelta(minutes=5)
 # Slack counts by its own clock.
 _CLOCK_SKEW = timedelta(minutes=1)
 
@@ -47,15 +49,25 @@ class Return:
 
 
 def find_return(ledger: Ledger) -> Return | None:
-    """The revision that began to serve last and still does, if it was rolled back before that."""
-    running = [serving for serving in ledger.servings if serving.ended_at is None]
-    for serving in reversed(running):
+    """The revision that began to serve last and still does, if it was rolled back before that.
+
+    Its only period, begun hardly later than the rollback, is the one that was rolled back: clocks can be set
+    back, and differ between replicas.
+    """
+    for n, serving in reversed(tuple(enumerate(ledger.servings))):
+        if serving.ended_at is not None:
+            continue
         began = ledger.began(serving.revision.uid)
+        again = any(_same(earlier.revision, serving.revision) for earlier in ledger.servings[:n])
+        apart = timedelta() if again else _CLOCKS_APART
         for bad in reversed(ledger.known_bad):
-            same = bad.revision.uid == serving.revision.uid or bad.revision.hash == serving.revision.hash
-            if same and began is not None and began > bad.at:
+            if _same(bad.revision, serving.revision) and began is not None and began > bad.at + apart:
                 return Return(bad, began)
     return None
+
+
+def _same(one: RevisionRef, other: RevisionRef) -> bool:
+    return one.uid == other.uid or one.hash == other.hash
 
 
 class Returns:

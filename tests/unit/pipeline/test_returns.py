@@ -33,6 +33,12 @@ CASES: dict[str, tuple[Ledger, datetime | None]] = {
         None,
     ),
     "another is known bad": (ledger(V2_FIRST, V1_AGAIN, V2_BACK, bad="v3"), None),
+    # The clock was set back between the release and the rollback.
+    "it began after its own rollback": (
+        ledger(serving("v1", NOW - 2 * HOUR), serving("v2", ROLLED_BACK + 2 * MINUTE)),
+        None,
+    ),
+    "it never served before its rollback": (ledger(serving("v1", NOW - 2 * HOUR), V2_BACK), NOW - MINUTE),
     # Pods that come and go during the rollback are no release.
     "its last pods flap": (
         ledger(
