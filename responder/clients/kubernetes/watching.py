@@ -99,6 +99,9 @@ async def observe(
         except Expired as error:
             version = ""
             yield Gap(error.message)
+            if failures:  # a server that takes none of the versions that it lists
+                await clock.sleep(_delay_seconds(failures))
+            failures += 1
         except ApiError as error:
             failures += 1
             # No healthy watch is silent for so long: going on from where it stood would tell what happened

@@ -191,6 +191,17 @@ def test_empty_streams_are_no_gap_and_no_hot_loop(talking: Talking) -> None:
     assert seconds >= 10
 
 
+@pytest.mark.parametrize("expired", [[EXPIRED], [410]])
+def test_versions_that_expire_as_soon_as_they_are_listed_are_no_hot_loop(
+    talking: Talking, expired: list[Any]
+) -> None:
+    cluster = Cluster(expired)
+    seen, seconds = observe(talking, cluster, 12)
+    assert kinds(seen) == ["Listed", "Gap"] * 6
+    # The first new list is made at once: that is how a gap ordinarily ends.
+    assert seconds >= 0.5 + 1 + 2 + 4
+
+
 def test_errors_are_tried_again_with_growing_delays_and_then_listed_anew(talking: Talking) -> None:
     cluster = Cluster([FUTURE], [FUTURE], [FUTURE], [added("b", "9"), "silence"])
     seen, seconds = observe(talking, cluster, 6)
