@@ -205,10 +205,14 @@ class Elector:
         except NotFound:
             return await self._create()
         # Changed by a renewal of ours whose answer was lost, by a person's edit, or by another holder.
+        return await self._is_ours() and await self._write(self._version, {"renewTime": self._stamp()})
+
+    async def _is_ours(self) -> bool:
+        """Read the Lease anew: its version, and whether we hold it."""
         lease = await self._kubernetes.get(self._path)
         self.leader = (lease.get("spec") or {}).get("holderIdentity") or None
-        self._version = str(lease["metadata"]["resourceVersion"])
-        return self.leader == self.identity and await self._write(self._version, {"renewTime": self._stamp()})
+        self._know(lease)
+        return self.leader == self.identity
 
     async def _write(self, version: str, spec: dict[str, Any]) -> bool:
         """Change the Lease of exactly that version; False when it has another by now."""
