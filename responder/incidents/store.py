@@ -156,9 +156,16 @@ class IncidentStore:
         for _ in range(_ATTEMPTS):
             try:
                 return await self.record(incident, change(incident.status))
-            except Conflict:
-                incident = await self.get(incident.metadata.namespace, incident.name)
+            except Conflict as conflict:
+                incident = await self._newest(incident, conflict)
         raise Temporary(f"Incident {incident.name} changed {_ATTEMPTS} times while its status was written.")
+
+    async def _newest(self, incident: Incident, conflict: Conflict) -> Incident:
+        """The incident as it is now. Raises the conflict where another one has its name by now."""
+        newest = await self.get(incident.metadata.namespace, incident.name)
+        if newest.metadata.uid != incident.metadata.uid:
+            raise conflict
+        return newest
 
     async def record_told(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:
         """Write the notifications and conditions that `change` makes of the newest status, nothing else.
@@ -172,8 +179,8 @@ class IncidentStore:
             body = {"metadata": {"resourceVersion": incident.metadata.resource_version}, "status": status}
             try:
                 return parse_incident(await self._kubernetes.merge_patch(paths.status(_path(incident)), body))
-            except Conflict:
-                incident = await self.get(incident.metadata.namespace, incident.name)
+            except Conflict as conflict:
+                incident = await self._newest(incident, conflict)
         raise Temporary(
             f"Incident {incident.name} changed {_ATTEMPTS} times while what was told was written."
         )

@@ -98,11 +98,14 @@ class Drivers:
     async def _drive(self, incident: Incident) -> None:
         name = _name(incident)
         with bind_incident(*name):
+            drive = self._running[name]
             try:
-                await self._running[name].run(self.wake)
+                await drive.run(self.wake)
             finally:
                 del self._running[name]
                 self._metrics.open_incidents.set(len(self._running))
+        if drive.made_anew is not None and drive.made_anew.metadata.uid != drive.incident.metadata.uid:
+            self.wake(drive.made_anew)
 
 
 class _Drive:
@@ -126,9 +129,13 @@ class _Drive:
         self._woken = asyncio.Event()
         self._changed = asyncio.Event()
         self._over = False
+        # Another incident of the same name, heard of while this one, deleted by somebody, was still driven.
+        self.made_anew: Incident | None = None
 
     def hear(self, incident: Incident) -> None:
         """Let the present wait end when there is news of the incident."""
+        if incident.metadata.uid != self.incident.metadata.uid:
+            self.made_anew = incident
         # Its status is written here; what comes back of it by the watch is no news.
         if incident.spec != self.incident.spec:
             self.hurry()
@@ -152,8 +159,10 @@ class _Drive:
         if not await self._take_up():
             return
         async with together() as group:
-            group.create_task(self._tell())
+            telling = group.create_task(self._tell())
             deleted = not await self._advance(wake)
+            if deleted:  # what was told could only be written into another one of its name
+                telling.cancel()
             self._over = True
             self._changed.set()
         if not deleted:

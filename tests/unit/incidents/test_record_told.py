@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from responder.clients.kubernetes import Conflict, paths
 from responder.incidents.advance import noted, with_condition
 from responder.incidents.model import Status
 from responder.incidents.notifications import Notifications, SlackState, merge
@@ -35,5 +38,20 @@ def test_a_late_writer_goes_on_from_what_stands(tmp_path: Path) -> None:
             assert [line.event for line in stands.status.timeline] == ["Undo"]
             assert [each.type for each in stands.status.conditions] == ["Told"]
             assert stands == await cluster.store.get(old.metadata.namespace, old.name)
+
+    run_story(story())
+
+
+def test_nothing_of_one_incident_is_written_into_another_of_its_name(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            old = await open_incident(cluster.store)
+            await cluster.admin.delete(paths.incident(old.metadata.namespace, old.name))
+            anew = await open_incident(cluster.store)
+            assert (anew.name, anew.metadata.uid) != (old.name, old.metadata.uid)
+            for write in (cluster.store.record_told, cluster.store.record_fact):
+                with pytest.raises(Conflict):
+                    await write(old, lambda status: noted(status, AT, "Undo", "Undone."))
+            assert await cluster.store.get(anew.metadata.namespace, anew.name) == anew
 
     run_story(story())
