@@ -44,7 +44,7 @@ test: venv binaries ## Run all tests but the slow ones
 
 # 5 is pytest's word for "no test of that kind".
 test-slow: venv binaries ## Run the slow tests
-	$(BIN)/python -m pytest -m "slow and not crash" $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m "slow and not crash" -n auto --dist worksteal $(ARGS) || [ $$? -eq 5 ]
 
 test-crash: venv ## Kill the responder at every step of every story
 	$(BIN)/python -m pytest -m crash tests/crash $(ARGS)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-SEEN = pytest.StashKey[list[tuple[str, str]]]()
+# Recorded as a property of the test that planted it, so that it comes from every worker.
+SEEN = "planted defect, and a test that turned red"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print defect -> red test."""
-    seen = config.stash.get(SEEN, [])
+    reports = terminalreporter.stats.get("passed", [])
+    seen = [value for report in reports for name, value in report.user_properties if name == SEEN]
     if seen:
         terminalreporter.section("planted defects, and the tests that turned red")
     for defect, test in seen:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -86,7 +86,7 @@ def test_a_planted_defect_turns_its_tests_red(
     original: Path,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
 ) -> None:
     plant(original, defect, tmp_path)
     cache = tmp_path_factory.getbasetemp() / "cache"
@@ -94,5 +94,5 @@ def test_a_planted_defect_turns_its_tests_red(
     assert len(outcomes) == len(defect.tests)
     unseen = {name: message for name, message in outcomes.items() if not message.startswith(FAILED)}
     assert unseen == {}
-    seen = request.config.stash.setdefault(SEEN, [])
-    seen.extend((defect.name, test) for test in defect.tests)
+    for test in defect.tests:
+        record_property(SEEN, (defect.name, test))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,11 @@ def test_a_planted_defect_turns_its_test_red(
     original: Path,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
 ) -> None:
     plant(original, defect, tmp_path)
     outcomes = run(tmp_path, defect.tests, tmp_path_factory.getbasetemp() / "cache", SECONDS)
     assert len(outcomes) == 1
     assert [message for message in outcomes.values() if not message.startswith(FAILED)] == []
-    request.config.stash.setdefault(SEEN, []).extend((defect.name, test) for test in defect.tests)
+    for test in defect.tests:
+        record_property(SEEN, (defect.name, test))
