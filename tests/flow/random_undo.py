@@ -122,7 +122,10 @@ class Undone:
             self.judge()
 
     def judge(self) -> None:
-        """Each verdict that passed has to be true of pods and slices as the sandbox sees them."""
+        """Each verdict that passed has to be true of pods and slices as the sandbox sees them.
+
+        By who owns a pod now; of the pods' own verdict, also by what they were made from.
+        """
         self.looks += 1
         verdicts = {verdict.check: verdict for verdict in assess_traffic(self.snapshot(), self.claim)}
         self.wrong += [f"{check}: {why}" for check, why in self.untrue(verdicts)]
@@ -172,8 +175,8 @@ class Undone:
         endpoints = [endpoint for each in slices for endpoint in read_slice(each)]
         for endpoint in endpoints:
             pod = self.pods.by_uid(endpoint.pod_uid)
-            origin = None if pod is None else pod.origin.owner_uid
-            if (endpoint.ready or endpoint.serving) and pod is not None and origin != self.claim.target_uid:
+            strange = pod is not None and pod.owner_uid != self.claim.target_uid
+            if pod is not None and strange and (endpoint.ready or endpoint.serving):
                 yield f"{pod.name} of another revision may get traffic"
         ready = {one.pod_uid for one in endpoints if one.ready and not one.terminating}
         if len(ready) < wanted or not ready:
@@ -283,33 +286,17 @@ class Undone:
         served = self.oracle.requests_by_revision(since, until)
         return {uid: tally.requests for uid, tally in served.items() if uid != self.claim.target_uid}
 
+    def refused(self) -> int:
+        """Requests after the proof that nobody took."""
+        assert self.proof is not None
+        return self.oracle.refused(self.proof.proven_at)
+
 
 WATCHED = frozenset({DEPLOYMENTS, REPLICASETS, "pods", "services", "endpointslices.discovery.k8s.io"})
 
 
 def passed(verdicts: dict[str, Verdict], check: str) -> bool:
     return check in verdicts and verdicts[check].passed
-
-
-@dataclass(slots=True)
-class Runs:
-    """Random undos of one sort: how many, how many proven, of those with requests astray afterwards."""
-
-    examples: int = 0
-    proven: int = 0
-    astray: int = 0
-    looks: int = 0
-
-    def count(self, here: Undone) -> None:
-        self.examples += 1
-        self.looks += here.looks
-        self.proven += here.proven
-        self.astray += bool(here.proven and here.astray())
-
-    def __str__(self) -> str:
-        return (
-            f"{self.examples} undos, {self.proven} proven, {self.astray} astray ({self.looks} looks judged)"
-        )
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import example, given, note
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from responder.rules.conditions import comparisons, parse_condition
 from responder.verification.recovery import check_condition
 from tests.flow.conftest import TABLE_RUNS
-from tests.flow.random_undo import Runs, Tale, Undone, play, tales
+from tests.flow.random_undo import Tale, Undone, play, tales
 from tests.property.counting import examples
 from tests.shared import run_story
 from tests.unit.verification.test_recovery import METRICS, reading
@@ -35,6 +36,32 @@ KNOWN = (
 )
 SHORTER = st.floats(0.0, 0.9)
 LONGER = st.floats(1.5, 4.0)
+
+
+@dataclass(slots=True)
+class Runs:
+    """Random undos of one sort: how many, how many proven, and of those what went on after the proof.
+
+    `astray` counts those with requests that another revision answered, `refused` those with requests that
+    nobody took: a proxy that lags sends on to pods that are gone.
+    """
+
+    examples: int = 0
+    proven: int = 0
+    astray: int = 0
+    refused: int = 0
+    looks: int = 0
+
+    def count(self, here: Undone) -> None:
+        self.examples += 1
+        self.looks += here.looks
+        self.proven += here.proven
+        self.astray += bool(here.proven and here.astray())
+        self.refused += here.proven and here.refused() > 0
+
+    def __str__(self) -> str:
+        came_to = f"{self.examples} undos, {self.proven} proven, {self.astray} astray, {self.refused} refused"
+        return f"{came_to} ({self.looks} looks judged)"
 
 
 def told(tale: Tale, folders: pytest.TempPathFactory, runs: Runs) -> Undone:
@@ -80,7 +107,7 @@ def test_what_is_proven_is_true_at_length(
 
 @pytest.mark.slow
 def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory, record_property: Record) -> None:
-    """The proof is of what the API holds: a proxy that lags for longer than the window sends on unseen."""
+    """A proxy that lags for longer than the window sends on unseen, to pods that are gone: requests fail."""
     runs = Runs()
 
     @given(tale=tales(LONGER))
@@ -89,18 +116,14 @@ def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory, recor
         told(tale, tmp_path_factory, runs)
 
     count()
-    assert runs.astray, "without any, the oracle would see nothing at all"
+    assert runs.refused, "that proxies lag ought to show"
     record_property(TABLE_RUNS, ("proxies that lag for 1.5 to 4 hold windows", str(runs)))
 
 
-numbers = st.one_of(st.none(), st.just(math.nan), st.floats(0, 1))
+numbers = st.one_of(st.none(), st.just(math.nan), st.floats(0, 0.02), st.floats(2, 4))
 
 
-@given(
-    errors=numbers,
-    slow=numbers.map(lambda it: it and it * 10),
-    samples=st.sampled_from([None, 0.0, 299.0, 300.0]),
-)
+@given(errors=numbers, slow=numbers, samples=st.sampled_from([None, 0.0, 299.0, 300.0]))
 @examples(300)
 def test_no_data_is_no_recovery(errors: float | None, slow: float | None, samples: float | None) -> None:
     """A recovery that passed has numbers below the bounds, on enough samples, of every metric it rests on."""
