@@ -5,6 +5,7 @@ Everything that judges, remembers or tells works on Revision and need not know w
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from responder.workloads.templates import Template
 from responder.workloads.views import CHANGE_CAUSE, REVISION, REVISION_HISTORY, View
 from responder.workloads.workload import HASH_LABELS
+
+# As many digits as Kubernetes' int64 has at most.
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
 
 
 class Revision(View, ABC):
@@ -82,13 +86,14 @@ class ReplicaSet(Revision):
     def number(self) -> int | None:
         """The revision number; 0 where it has none, None where it is no number, as kubectl reads it."""
         text = self.annotations.get(REVISION, "0")
-        return int(text) if text.lstrip("-").isdigit() else None
+        # Anybody may write it: "²" is a digit too, and no number.
+        return int(text) if _NUMBER.fullmatch(text) else None
 
     @property
     def earlier_numbers(self) -> frozenset[int]:
         """Source: Kubernetes pkg/controller/deployment/util SetNewReplicaSetAnnotations (comma separated)."""
         numbers = self.annotations.get(REVISION_HISTORY, "").split(",")
-        return frozenset(int(number) for number in numbers if number.isdigit())
+        return frozenset(int(number) for number in numbers if _NUMBER.fullmatch(number))
 
     @property
     def reused(self) -> bool:

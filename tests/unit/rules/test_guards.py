@@ -202,6 +202,8 @@ def stateful(current: str, **strategy: Any) -> History:
 
 
 BAD_3 = released(number=3).by_uid("uid-v2")
+# Anybody may write the annotation it stands in.
+BAD_HUGE = released(number=10**15).by_uid("uid-v2")
 
 CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("WorkloadExists", P, "WorkloadFound", {}),
@@ -344,6 +346,7 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     # What the target itself did stays done.
     ("Reversible", P, "Reversible", {"history": released(marked="v1")}),
     ("Reversible", U, "RevisionGone", {"history": released(number=3), "bad": BAD_3}),
+    ("Reversible", U, "RevisionGone", {"history": released(number=10**15), "bad": BAD_HUGE}),
     # It was brought back: its old number is missing, and is nobody else's.
     ("Reversible", P, "Reversible", {"history": released(number=3, earlier="2"), "bad": BAD_3}),
     ("Reversible", U, "RevisionsUnknown", {"target": None}),

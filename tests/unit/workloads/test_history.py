@@ -10,7 +10,8 @@ import pytest
 from responder.workloads.history import History, parse_history
 from responder.workloads.ledger import Ledger
 from responder.workloads.observe import observe
-from responder.workloads.views import Object, Pod
+from responder.workloads.revision import ReplicaSet
+from responder.workloads.views import REVISION, REVISION_HISTORY, Object, Pod
 from responder.workloads.workload import StatefulSet
 from tests.shared import require_transcripts
 from tests.unit.rules.build import MINUTE, NOW, V1_FROM, V2_FROM, template
@@ -160,3 +161,14 @@ def test_a_recorded_workload_is_read_as_its_controller_sees_it(kind: str) -> Non
 def dated(obj: Object) -> Object:
     """With a time of creation, which the recordings leave out."""
     return {**obj, "metadata": {**obj["metadata"], "creationTimestamp": V1_FROM.isoformat()}}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("5", 5), ("-1", -1), ("--5", None), ("²", None), ("9" * 5000, None), ("", None), ("x", None)],
+)
+def test_a_revision_number_that_anybody_may_have_written(text: str, number: int | None) -> None:
+    annotations = {REVISION: text, REVISION_HISTORY: f"1,{text}"}
+    replica_set = ReplicaSet({"metadata": {"annotations": annotations}})
+    assert replica_set.number == number
+    assert replica_set.earlier_numbers == {1} | ({number} if number is not None else set())
