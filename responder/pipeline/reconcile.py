@@ -132,7 +132,11 @@ class Reconcile:
             await self._take_lost(lost)
         if complete:
             for incident in incidents:
-                await self._end_vanished(incident, active)
+                try:
+                    await self._end_vanished(incident, active)
+                except ResponderError as error:
+                    # One that can't be written to must not keep the others from ending.
+                    log.warning("vanished_not_written", incident=incident.name, error=str(error))
             await self._tend_held(active)
 
     async def _take_lost(self, lost: list[Alert]) -> None:
@@ -162,8 +166,9 @@ class Reconcile:
                 gone[fingerprint] = entry.model_copy(update={"vanished_at": self._clock.now()})
         if gone:
             log.info("alerts_vanished", incident=incident.name, count=len(gone))
-            await self._store.write_alerts(incident.key, incident.spec.sequence, gone)
-            self._drivers.wake(incident)
+            written = await self._store.write_alerts(incident.key, incident.spec.sequence, gone)
+            if written is not None:
+                self._drivers.wake(written)
 
     async def _tend_held(self, active: Mapping[str, Alert]) -> None:
         """Held instances vanish as others do, and go when they were away for longer than they repeat."""
