@@ -202,7 +202,7 @@ def _tended(
                 entry = entry.model_copy(update={"vanished_at": None})
             # Written seldom: what matters is hours.
             entry = entry.model_copy(update={"last_seen_at": now}) if age > repeat_interval / 4 else entry
-        elif age > repeat_interval:
+        elif fingerprint in gone and age > repeat_interval:
             continue
         elif fingerprint in gone and entry.firing:
             entry = entry.model_copy(update={"vanished_at": now})
