@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import pytest
 import structlog
@@ -15,13 +16,9 @@ from tests.faults.cells import Cell, Moment, Played
 # A cell waits for sockets for a third of its time: so many keep two cores busy.
 _AT_ONCE = 4
 _POOL = multiprocessing.get_context("forkserver")
-_TABLE = pytest.StashKey[dict[Cell, Played]]()
+# Recorded as a property of the test, so that it comes from every worker.
+_PLAYED = "fault, moment and outcome"
 _NAME, _COLUMN = 32, 19
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin an empty table."""
-    config.stash[_TABLE] = {}
 
 
 def _be_silent() -> None:
@@ -38,26 +35,33 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 
 
 @pytest.fixture
-def table(request: pytest.FixtureRequest) -> dict[Cell, Played]:
+def table(record_property: Callable[[str, object], None]) -> Iterator[dict[Cell, Played]]:
     """What is printed at the end."""
-    return request.config.stash[_TABLE]
+    played: dict[Cell, Played] = {}
+    yield played
+    for cell, each in played.items():
+        record_property(_PLAYED, (cell.fault, str(cell.moment), _shown(each)))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print fault x moment -> outcome: "=" is a rollback as without a fault, "!" what must never be."""
-    table = config.stash[_TABLE]
-    if not table:
+    reports = [report for each in terminalreporter.stats.values() for report in each]
+    told = [value for report in reports for name, value in _properties(report) if name == _PLAYED]
+    cells = {(fault, moment): shown for fault, moment, shown in told}
+    if not cells:
         return
-    terminalreporter.section(f"{len(table)} cells: faults, when they began, and the outcomes")
+    terminalreporter.section(f"{len(cells)} cells: faults, when they began, and the outcomes")
     terminalreporter.write_line(" " * _NAME + "".join(f"{moment:<{_COLUMN}}" for moment in Moment))
-    for fault in dict.fromkeys(cell.fault for cell in table):
-        row = [_shown(table.get(Cell(fault, moment))) for moment in Moment]
+    for fault in dict.fromkeys(fault for fault, _ in cells):
+        row = [cells.get((fault, str(moment)), "") for moment in Moment]
         terminalreporter.write_line(f"{fault:<{_NAME}}" + "".join(f"{each:<{_COLUMN}}" for each in row))
 
 
-def _shown(played: Played | None) -> str:
-    if played is None:
-        return ""
+def _properties(report: object) -> list[tuple[str, Any]]:
+    return list(getattr(report, "user_properties", []))
+
+
+def _shown(played: Played) -> str:
     said = "=" if played.outcome == "RolledBack" else played.outcome
     said = f"!{said}" if played.problems else said
     return said if len(said) < _COLUMN else f"{said[: _COLUMN - 2]}…"
