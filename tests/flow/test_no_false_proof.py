@@ -7,7 +7,6 @@ counted beside: no API shows them, and the README names them as the limit of the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -16,13 +15,11 @@ from hypothesis import strategies as st
 
 from responder.rules.conditions import comparisons, parse_condition
 from responder.verification.recovery import check_condition
-from tests.flow.conftest import TABLE_RUNS
+from tests.flow.conftest import TABLE_RUNS, Row
 from tests.flow.random_undo import Tale, Undone, play, tales
 from tests.property.counting import examples
 from tests.shared import run_story
 from tests.unit.verification.test_recovery import METRICS, reading
-
-Record = Callable[[str, object], None]
 
 EXAMPLES = 12
 MORE_EXAMPLES = 100
@@ -92,21 +89,19 @@ def check(number: int, folders: pytest.TempPathFactory) -> Runs:
     return runs
 
 
-def test_what_is_proven_is_true(tmp_path_factory: pytest.TempPathFactory, record_property: Record) -> None:
+def test_what_is_proven_is_true(tmp_path_factory: pytest.TempPathFactory, row: Row) -> None:
     runs = check(EXAMPLES, tmp_path_factory)
-    record_property(TABLE_RUNS, ("proxies that lag by less than the hold window", str(runs)))
+    row(TABLE_RUNS, "proxies that lag by less than the hold window", str(runs))
 
 
 @pytest.mark.slow
-def test_what_is_proven_is_true_at_length(
-    tmp_path_factory: pytest.TempPathFactory, record_property: Record
-) -> None:
+def test_what_is_proven_is_true_at_length(tmp_path_factory: pytest.TempPathFactory, row: Row) -> None:
     runs = check(MORE_EXAMPLES, tmp_path_factory)
-    record_property(TABLE_RUNS, ("proxies that lag by less than the hold window, at length", str(runs)))
+    row(TABLE_RUNS, "proxies that lag by less than the hold window, at length", str(runs))
 
 
 @pytest.mark.slow
-def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory, record_property: Record) -> None:
+def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory, row: Row) -> None:
     """A proxy that lags for longer than the window sends on unseen, to pods that are gone: requests fail."""
     runs = Runs()
 
@@ -117,7 +112,7 @@ def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory, recor
 
     count()
     assert runs.refused, "that proxies lag ought to show"
-    record_property(TABLE_RUNS, ("proxies that lag for 1.5 to 4 hold windows", str(runs)))
+    row(TABLE_RUNS, "proxies that lag for 1.5 to 4 hold windows", str(runs))
 
 
 numbers = st.one_of(st.none(), st.just(math.nan), st.floats(0, 0.02), st.floats(2, 4))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from responder.sandbox.world import HOME
-from tests.flow.conftest import TABLE_SITUATIONS
+from tests.flow.conftest import TABLE_SITUATIONS, Row
 from tests.flow.harness import INCIDENTS, QUICK, SHORT, Stage, stage
 from tests.flow.situations import (
     BRISK,
@@ -35,11 +34,9 @@ def case(situation: Situation) -> object:
 
 
 @pytest.mark.parametrize("situation", [case(each) for each in SITUATIONS])
-def test_it_is_not_rolled_back(
-    situation: Situation, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_it_is_not_rolled_back(situation: Situation, tmp_path: Path, row: Row) -> None:
     run_situation(situation, tmp_path)
-    record_property(TABLE_SITUATIONS, (situation.name, situation.reason))
+    row(TABLE_SITUATIONS, situation.name, situation.reason)
 
 
 def test_an_alert_of_another_workload_that_shares_labels(tmp_path: Path) -> None:
