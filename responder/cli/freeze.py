@@ -29,7 +29,7 @@ PlaceArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="NAMESPACE[/[KIND/]WORKLOAD]",
-        help="What to freeze; everything without it.",
+        help="A namespace or a workload in it; everything without it.",
         show_default=False,
     ),
 ]

@@ -81,8 +81,8 @@ async def find_home(kubernetes: Kubernetes, given: str | None) -> str:
         await kubernetes.get(paths.named(paths.leases(USUAL_HOME), LEASE_NAME))
     except NotFound:
         raise NotFoundHere(
-            f"no responder leads in namespace {USUAL_HOME}, so that a mark there would freeze nothing:"
-            " name its namespace with --responder-namespace"
+            f"no responder leads in namespace {USUAL_HOME}, so that a freeze of everything is neither found"
+            " nor set there: name the namespace that it runs in with --responder-namespace"
         ) from None
     return USUAL_HOME
 

@@ -27,7 +27,10 @@ _TITLES = ("WORKLOAD", "HASH", "REVISION", "IMAGES", "ROLLED BACK", "INCIDENT")
 
 def known_bad(
     workload: Annotated[
-        str | None, typer.Argument(metavar="NAMESPACE[/[KIND/]WORKLOAD]", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAMESPACE[/[KIND/]WORKLOAD]", help="Only of this; all without it.", show_default=False
+        ),
     ] = None,
     forget: Annotated[
         str | None, typer.Option(metavar="HASH", help="Take the revision of that hash off the list.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from responder.cli.output import Output, OutputOption, to_json
+from responder.cli.output import Output, OutputOption, show_table, to_json
 
 if TYPE_CHECKING:
     from responder.rules.findings import RuleError, RuleErrors
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _Folder = Annotated[
     Path, typer.Argument(metavar="[DIR]", help="A rule file, or the folder of rule files.", show_default=True)
 ]
+
+_TITLES = ("rule", "if", "for", "action", "notify", "on_expiry")
 
 rules_commands = typer.Typer(no_args_is_help=True, help="Check rule files, and render what they ask for.")
 
@@ -109,16 +111,13 @@ def _rows(rules: RuleSet) -> list[dict[str, Any]]:
 
 
 def _print_table(rules: RuleSet) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("rule", "if", "for", "action", "notify", "on_expiry"):
-        table.add_column(title, overflow="fold")
-    for row in _rows(rules):
-        cells = (row["rule"], row["if"], row["for"], row["action"], ", ".join(row["notify"]))
-        table.add_row(*cells, row["on_expiry"] or "-")
-    Console(highlight=False).print(table)
+    show_table(
+        _TITLES,
+        (
+            (*(row[key] for key in _TITLES[:4]), ", ".join(row["notify"]), row["on_expiry"] or "")
+            for row in _rows(rules)
+        ),
+    )
     if any(row["on_expiry"] and "pagerduty" not in row["notify"] for row in _rows(rules)):
         print("A question to a person always pages, also where notify does not name pagerduty.")
 

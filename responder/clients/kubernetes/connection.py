@@ -112,7 +112,7 @@ def _load_service_account(configuration: Configuration) -> None:
     except (config.ConfigException, OSError) as error:
         raise NoCluster(
             f"no cluster to talk to: no kubeconfig is named, and this is no pod with a service account"
-            f" ({error}); give --kubeconfig or RESPONDER_KUBECONFIG"
+            f" ({error}); give --kubeconfig or RESPONDER_KUBECONFIG (~/.kube/config is not taken unasked)"
         ) from error
 
 

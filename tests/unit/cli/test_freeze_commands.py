@@ -112,7 +112,9 @@ async def test_what_is_not_clear_freezes_nothing(sh: Shell, arguments: tuple[str
 async def test_everything_is_frozen_only_where_a_responder_leads(sh: Shell) -> None:
     sh.cluster.store.delete(LEASES, HOME, HOME)
     said = await sh.refused("freeze", "--reason", "audit")
-    assert "would freeze nothing: name its namespace with --responder-namespace" in said
+    assert (
+        "neither found nor set there: name the namespace that it runs in with --responder-namespace" in said
+    )
     assert sh.mark(NAMESPACES, "", HOME) is None
     await sh.ok("freeze", "--reason", "audit", "--responder-namespace", NAMESPACE)
     assert sh.mark(NAMESPACES, "", NAMESPACE) == "audit"
