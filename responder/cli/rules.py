@@ -73,7 +73,10 @@ def render(
     for path in written:
         print(path)
     for path in find_stale(out, written):
-        print(f"{path}: written by an earlier render, not by this one: remove it", file=sys.stderr)
+        print(
+            f"{path}: written by an earlier render, not by this one: remove it if no rule file asks for it",
+            file=sys.stderr,
+        )
 
 
 def _refuse(errors: RuleErrors) -> typer.Exit:
