@@ -92,7 +92,7 @@ class App:
             (
                 ReadinessCheck("rules", True, f"{len(self.rules.files)} rule files"),
                 ReadinessCheck("incidents", opened.listed, found),
-                # Without a leader alerts can be taken in all the same; responder_leading tells who watches it.
+                # Without a leader alerts are taken in all the same; responder_leading tells who watches it.
                 ReadinessCheck("leader", True, elector.problem or f"{leader or 'nobody'} leads"),
                 ReadinessCheck("revisions", watched, "" if watched else "workloads are not watched yet"),
             )
