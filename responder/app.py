@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -151,7 +152,7 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
         )
         interactions = Interactions(store=store, rules=lambda: rules, clock=clock, answerer=clients.slack)
         elector = Elector(
-            clients.kubernetes, clock, settings.namespace, settings.identity, settings.lease_duration
+            clients.kubernetes, clock, settings.namespace, _candidate(settings), settings.lease_duration
         )
         app = App("", rules, incidents, elector)
         parts = Parts(settings, clock, rules, metrics, clients, incidents, intake)
@@ -160,6 +161,11 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
             app.url = await stack.enter_async_context(_listening(application, settings))
             log.info("listening", url=app.url, rules=len(rules.files))
             yield app
+
+
+def _candidate(settings: Settings) -> str:
+    """This process's name in the Lease: two lives of one pod, or two of one name, are two candidates."""
+    return f"{settings.identity}_{secrets.token_hex(4)}"
 
 
 async def _lead(app: App, parts: Parts, term: Term) -> None:

@@ -116,11 +116,6 @@ def _check_lease(value: timedelta) -> timedelta:
     return value
 
 
-def _own_identity() -> str:
-    # The random part makes two lives of one pod two candidates: what the first began may still be under way.
-    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
-
-
 def _check_identity(value: str) -> str:
     if not re.fullmatch(r"[\w.-]{1,253}", value, re.ASCII):
         raise ValueError("must be 1 to 253 letters, digits, '.', '-' and '_'")
@@ -157,8 +152,8 @@ class Settings(BaseSettings):
         description="the responder's own namespace; by default the pod's, outside of a cluster 'default'",
     )
     identity: Annotated[str, AfterValidator(_check_identity)] = Field(
-        default_factory=_own_identity,
-        description="this replica's name in the Lease; by default the host's name and a random part",
+        default_factory=socket.gethostname,
+        description="this replica's name, in the Lease and for the API server's audit; by default the host's",
     )
     lease_duration: Annotated[_Duration, AfterValidator(_check_lease)] = Field(
         default=timedelta(seconds=15),

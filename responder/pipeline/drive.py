@@ -56,7 +56,7 @@ class Drivers:
         self._clock = clock
         self._metrics = metrics
         self._running: dict[Name, _Drive] = {}
-        self._begun: asyncio.Queue[Incident] = asyncio.Queue(maxsize=10_000)
+        self._begun: asyncio.Queue[Incident] = asyncio.Queue()
 
     async def run(self) -> None:
         """Drive what is open, and what opens, until cancelled."""
@@ -175,7 +175,10 @@ class _Drive:
         """
         if self.incident.status == Status():
             return True
-        return await self._insist(self._read) and OPEN_LABEL in self.incident.metadata.labels
+        if not await self._insist(self._read):
+            return False
+        # Somebody may have taken the mark away by hand; only what is closed as well is done with.
+        return not self.closed or OPEN_LABEL in self.incident.metadata.labels
 
     async def _advance(self, wake: Callable[[Incident], None]) -> bool:
         """Step until the incident is closed and finished; False when somebody deleted it."""

@@ -29,6 +29,8 @@ class OpenIncidents:
         self._kubernetes = kubernetes
         self._known: dict[Name, Incident] = {}
         self._wake: Wake | None = None
+        # How far the watch has told; what an answer says of a time before is no news.
+        self._heard = 0
         # Why the incidents can't be read, until they were all read once.
         self.listed = False
         self.problem = "the open incidents were not read yet"
@@ -39,8 +41,10 @@ class OpenIncidents:
         async for seen in self._kubernetes.list_watch(path, label_selector=f"{OPEN_LABEL}=true"):
             match seen:
                 case Listed():
+                    self._heard = _number(seen.resource_version)
                     self._replace([each for each in map(_readable, seen.items) if each is not None])
                 case Changed():
+                    self._heard = max(self._heard, _number(seen.object["metadata"]["resourceVersion"]))
                     self._change(seen)
                 case Gap():
                     self._note_gap(seen)
@@ -49,7 +53,11 @@ class OpenIncidents:
 
     def note(self, incident: Incident) -> None:
         """Take in what intake just wrote, sooner than the watch tells."""
-        self._know(incident)
+        version = _number(incident.metadata.resource_version)
+        if version > self._heard or not version:
+            self._know(incident)
+        elif self._wake is not None:
+            self._wake(incident)
 
     def is_open(self, key: WorkloadKey, sequence: int) -> bool:
         """True when that incident is known to be open."""
@@ -112,6 +120,14 @@ def _readable(obj: Object) -> Incident | None:
     except Unreadable as error:
         log.error("incident_unreadable", error=str(error))
         return None
+
+
+def _number(version: str) -> int:
+    """A resource version as a number; 0 for one that is none.
+
+    Source: Kubernetes KEP-5504: resource versions of one resource compare as integers.
+    """
+    return int(version) if version.isdecimal() else 0
 
 
 def _name(incident: Incident) -> Name:

@@ -61,12 +61,15 @@ class Reconcile:
         self._absent: dict[tuple[str, str], int] = {}
         # Of what is held, that which no Alertmanager had at the last look.
         self._missing: dict[WorkloadKey, frozenset[str]] = {}
-        self._began: asyncio.Queue[WorkloadRecord] = asyncio.Queue(maxsize=1000)
+        # Workloads of which a revision began to serve, each once.
+        self._began: dict[WorkloadKey, None] = {}
+        self._news = asyncio.Event()
 
     def record_changed(self, record: WorkloadRecord, began: bool) -> None:
         """A ledger changed: look at the workload's incident, or open one for what still fires."""
         if not self._drivers.wake_workload(record.key) and began:
-            self._began.put_nowait(record)
+            self._began[record.key] = None
+            self._news.set()
 
     async def run(self) -> None:
         """Look every minute, at every revision that begins and every decision, until cancelled."""
@@ -79,19 +82,29 @@ class Reconcile:
                 log.warning("alertmanager_unknown", message="No --alertmanager-url: lost alerts stay lost.")
 
     async def _follow_revisions(self) -> None:
+        """Open an incident for what still fires under a new revision; what fails waits for the next turn."""
         while True:
-            seen = await self._began.get()
-            try:
-                record = await self._store.ensure_record(seen.key)
-                following = await open_for_held(self._store, self._clock, record)
-            except ResponderError as error:
-                log.error("not_followed", workload=str(seen.key), error=str(error))
+            await self._news.wait()
+            self._news.clear()
+            for key in list(self._began):
+                del self._began[key]
+                if not await self._follow(key):
+                    self._began[key] = None
+            if self._began:
                 await self._clock.sleep(_EVERY_SECONDS / 10)
-                self._began.put_nowait(seen)
-                continue
-            if following is not None:
-                log.info("held_alerts_outlived_release", incident=following.name)
-                self._drivers.wake(following)
+                self._news.set()
+
+    async def _follow(self, key: WorkloadKey) -> bool:
+        try:
+            record = await self._store.ensure_record(key)
+            following = await open_for_held(self._store, self._clock, record)
+        except ResponderError as error:
+            log.error("not_followed", workload=str(key), error=str(error))
+            return False
+        if following is not None:
+            log.info("held_alerts_outlived_release", incident=following.name)
+            self._drivers.wake(following)
+        return True
 
     async def _follow_decisions(self) -> None:
         """Hurry the incident that somebody decided about, through Slack or with kubectl."""

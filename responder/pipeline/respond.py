@@ -18,7 +18,7 @@ from responder.actions.undo import Fence
 from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
-from responder.errors import Permanent, ResponderError
+from responder.errors import ResponderError
 from responder.incidents import advance
 from responder.incidents.bounds import fit_status
 from responder.incidents.model import Incident, Rollback, Status
@@ -40,7 +40,7 @@ from responder.pipeline.stuck import StuckPods
 from responder.pipeline.turns import Turns
 from responder.pipeline.unattributed import judge_unattributed
 from responder.rules.decide import Course, decide
-from responder.rules.model import Rule, RuleFile, RuleSet
+from responder.rules.model import RollbackPolicy, Rule, RuleSet
 from responder.tasks import together
 from responder.telemetry import Metrics
 from responder.verdicts import Result, Verdict, failed, unknown
@@ -57,6 +57,7 @@ AT_ONCE = timedelta(0)
 # An attempt that the world keeps refusing goes back to judging so often; then a person has to look.
 _MOST_ATTEMPTS = 5
 _TOO_LATE = "UndoTooLate"
+_RULE_FILE_GONE = "RuleFileGone"
 # What was decided longer ago than this, before a restart or an outage, is judged anew instead of tried.
 _INTENT_STALE = timedelta(minutes=1)
 # A proof that a restart interrupted gets so long at least, or what the rule file gives it where that is less.
@@ -175,7 +176,7 @@ class Responder:
 
     async def _undo(self, incident: Incident, seen: Seen | None = None) -> Step:
         """Carry out the recorded intent, or recognise that it was; give it up only with its fence voided."""
-        file, rollback = self._file(incident), _rollback(incident)
+        rollback = _rollback(incident)
         attempt = Attempt(
             key=incident.key,
             workload_uid=rollback.deployment_uid,
@@ -193,10 +194,9 @@ class Responder:
         if isinstance(result, Applied):
             await remember_rollback(self._store, incident, now)
             self._on_applied(incident.key)
-            generation = result.generation
-            return await self._fact(
-                incident, lambda status: advance.applied(status, generation, now, file.rollback.within)
-            )
+            generation, file = result.generation, self._rules.file_for(incident.key)
+            within = (RollbackPolicy() if file is None else file.rollback).within
+            return await self._fact(incident, lambda status: advance.applied(status, generation, now, within))
         reason, message = result.reason, result.message
         if isinstance(result, Rejected) or rollback.attempt >= _MOST_ATTEMPTS:
             status = advance.failed_rollback(incident.status, reason, message, now)
@@ -234,6 +234,8 @@ class Responder:
         self, attempt: Attempt, incident: Incident, rollback: Rollback, seen: Seen | None
     ) -> Applied | Refused | Rejected:
         """One try. The freezes that no precondition of the patch can hold are read last, or a moment ago."""
+        if self._rules.file_for(incident.key) is None:
+            return Refused(_RULE_FILE_GONE, _without_file(incident))
         if self._clock.now() > rollback.deadline_at:
             late = f"The undo could not be carried out before {rollback.deadline_at:%H:%M:%S} UTC."
             return Rejected(_TOO_LATE, late)
@@ -258,7 +260,10 @@ class Responder:
         return await self._prove_recovery(incident)
 
     async def _prove_traffic(self, incident: Incident) -> Step:
-        file, rollback = self._file(incident), _rollback(incident)
+        file, rollback = self._rules.file_for(incident.key), _rollback(incident)
+        if file is None:
+            verdict = unknown("Traffic", _RULE_FILE_GONE, _without_file(incident))
+            return await self._end(incident, Outcome.TRAFFIC_NOT_PROVEN, verdict, ())
         history = await self._gatherer.read_history(incident.key)
         claim = None if history is None else claim_traffic(incident, rollback, file, history)
         if claim is None:
@@ -287,7 +292,10 @@ class Responder:
         return await self._end(incident, outcome, verdict, proof.verdicts)
 
     async def _prove_recovery(self, incident: Incident) -> Step:
-        file, rollback = self._file(incident), _rollback(incident)
+        file, rollback = self._rules.file_for(incident.key), _rollback(incident)
+        if file is None:
+            verdict = unknown("Recovery", _RULE_FILE_GONE, _without_file(incident))
+            return await self._end(incident, Outcome.RECOVERY_UNKNOWN, verdict, ())
         rules = rules_to_recover(incident, *self._matching(incident))
         proven_at = incident.status.times.traffic_proven_at
         if proven_at is None or not rules:
@@ -308,7 +316,10 @@ class Responder:
 
     async def _settle(self, incident: Incident) -> Step:
         """Wait out the echoes; hand over to a new incident when it was no echo."""
-        file = self._file(incident)
+        file = self._rules.file_for(incident.key)
+        if file is None:
+            status = advance.settled(incident.status, self._clock.now(), None, _without_file(incident))
+            return await self._record(incident, status)
         record = await self._store.ensure_record(incident.key)
         history = await self._gatherer.read_history(incident.key)
         reverted = find_news_of_revert(incident, _rollback(incident), history)
@@ -350,7 +361,8 @@ class Responder:
     ) -> Step:
         """The proof is over: write its outcome, then settle."""
         now = self._clock.now()
-        settle_until = now + self._file(incident).settle_time
+        file = self._rules.file_for(incident.key)
+        settle_until = now if file is None else now + file.settle_time
         return await self._fact(
             incident, lambda status: advance.ended(status, outcome, verdict, checks, now, settle_until)
         )
@@ -366,25 +378,17 @@ class Responder:
         firing = (rule for alert in incident.firing.values() for rule in self._rules.match(alert.labels))
         return tuple(dict.fromkeys(every)), tuple(dict.fromkeys(firing))
 
-    def _file(self, incident: Incident) -> RuleFile:
-        file = self._rules.file_for(incident.key)
-        if file is None:
-            raise RuleFileGone(
-                f"Incident {incident.name} is half way, and no rule file speaks of {incident.key} any more:"
-                " put the file back until the incident is closed."
-            )
-        return file
-
-
-class RuleFileGone(Permanent):
-    """A rule file was removed under an incident that needs it."""
-
 
 _RECOVERY = {
     Result.PASSED: Outcome.ROLLED_BACK,
     Result.FAILED: Outcome.NOT_RECOVERED,
     Result.UNKNOWN: Outcome.RECOVERY_UNKNOWN,
 }
+
+
+def _without_file(incident: Incident) -> str:
+    """Why an incident that is half way is ended as far as it can be."""
+    return f"No rule file speaks of {incident.key} any more: what was under way can't be proven."
 
 
 def _rollback(incident: Incident) -> Rollback:

@@ -76,4 +76,8 @@ async def _gone(deleting: Awaitable[None]) -> bool:
         await deleting
     except (Conflict, NotFound):
         return False
+    except ResponderError as error:
+        # One namespace that forbids it must not keep the others from being swept.
+        log.warning("not_deleted", error=str(error))
+        return False
     return True

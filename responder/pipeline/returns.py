@@ -88,7 +88,7 @@ class Returns:
         self._store = store
         self._rules = rules
         self._clock = clock
-        self._seen: asyncio.Queue[WorkloadRecord] = asyncio.Queue(maxsize=1000)
+        self._seen: asyncio.Queue[WorkloadRecord] = asyncio.Queue()
         # By workload, the event that PagerDuty was told of.
         self._told: dict[str, str] = {}
 
@@ -123,7 +123,11 @@ class Returns:
             return [] if told is None else [partial(self._resolve, told)]
         parts = (name, found.bad.revision.uid, found.at.isoformat())
         event = f"responder/returned/{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:16]}"
-        if told == event or self._clock.now() - found.at > _NEWS:
+        if told == event:
+            return []
+        if self._clock.now() - found.at > _NEWS:
+            # The leader before told of it; who leads now says when it is over.
+            self._told[name] = event
             return []
         text = _say(record, found)
         log.warning("known_bad_revision_serves", workload=name, revision=found.bad.revision.replica_set)

@@ -23,7 +23,9 @@ def test_no_longer_than_the_rule_file_allows(tmp_path: Path, serves: bool) -> No
             here.world.release("v2", error_rate=0.1)
             await here.phase("Verifying", SOON)
             if serves:
-                await here.until(lambda: here.status()["times"].get("trafficProvenAt"), SOON, "traffic proven")
+                await here.until(
+                    lambda: here.status()["times"].get("trafficProvenAt"), SOON, "traffic proven"
+                )
                 here.degrade("v1", error_rate=0.1)
                 begun, allowed, outcome = "trafficProvenAt", timedelta(seconds=40), "NotRecovered"
             else:

@@ -113,7 +113,7 @@ async def _leads(api: Api, identity: str) -> bool:
     if not await api.exists(_LEASE):
         return False
     lease = await api.request("GET", _LEASE)
-    return bool((lease.get("spec") or {}).get("holderIdentity") == identity)
+    return str((lease.get("spec") or {}).get("holderIdentity")).startswith(f"{identity}_")
 
 
 async def _undone(log: RequestLog) -> bool:
