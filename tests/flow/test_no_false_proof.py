@@ -22,7 +22,7 @@ from tests.shared import run_story
 from tests.unit.verification.test_recovery import METRICS, reading
 
 EXAMPLES = 12
-MORE_EXAMPLES = 100
+MORE_EXAMPLES = 60
 LONGER_EXAMPLES = 25
 # Told before what is drawn: bad pods that bear the target's label; a slice for each pod, and a bad pod that
 # takes a minute to go; nothing wanted at all.

@@ -19,7 +19,7 @@ from tests.shared import run_story
 pytestmark = pytest.mark.slow
 
 # Where one fails, have it shrunk: `shrink=True`.
-EXAMPLES = 150
+EXAMPLES = 60
 
 
 @pytest.fixture(scope="module")

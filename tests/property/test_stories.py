@@ -19,7 +19,7 @@ from tests.shared import run_story
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = 30
+EXAMPLES = 14
 ASKS = {"alerts": {"high-error-rate": {"action": "ask"}}}
 
 
