@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.flow.harness import QUICK, SHORT, stage
 from tests.flow.test_asked import asked
 from tests.shared import run_story
+
+pytestmark = pytest.mark.slow
 
 
 def test_nobody_decides_in_time(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from responder.workloads.views import FREEZE
 from tests.flow.harness import NAMESPACES, SHORT, Stage, stage
 from tests.shared import run_story
 
+pytestmark = pytest.mark.slow
+
 Story = Callable[[Stage], Awaitable[None]]
 
 SOON = timedelta(minutes=3)

@@ -25,6 +25,8 @@ from tests.flow.situations_measured import MEASURED, scaled_by_its_errors
 from tests.flow.situations_people import PEOPLE
 from tests.shared import run_story
 
+pytestmark = pytest.mark.slow
+
 SITUATIONS = (*MEASURED, *CLUSTER, *PEOPLE)
 
 

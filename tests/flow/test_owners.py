@@ -17,6 +17,8 @@ from responder.tasks import alongside
 from tests.flow.harness import DEPLOYMENTS, LEAVE, QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.shared import CHECKOUT, run_story
 
+pytestmark = pytest.mark.slow
+
 MINUTE = timedelta(minutes=1)
 WARM_UP = timedelta(minutes=3, seconds=30)
 TOOLS = pytest.mark.parametrize("tool", [ARGO_CD, KUSTOMIZE, HELM], ids=lambda tool: tool.kind)

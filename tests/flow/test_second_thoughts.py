@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from responder.workloads.views import FREEZE
 from tests.flow.harness import LEAVE, QUICK, ROLL_BACK, SHORT, stage
 from tests.flow.test_asked import asked
 from tests.shared import run_story
+
+pytestmark = pytest.mark.slow
 
 MINUTE = timedelta(minutes=1)
 WARM_UP = timedelta(minutes=3, seconds=30)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from responder.incidents.decision import Choice, render_decision
@@ -15,6 +16,8 @@ from responder.incidents.model import parse_incident
 from tests.flow.harness import LEAVE, QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.flow.test_other_kinds import check_proof, of_kind
 from tests.shared import CHECKOUT, run_story
+
+pytestmark = pytest.mark.slow
 
 DELETE_POD = "responder.delete-pod"
 STUCK = "payment-service-0"

@@ -17,6 +17,8 @@ from tests.flow.test_asked import asked
 from tests.flow.test_restarts import decide_with_kubectl
 from tests.shared import run_story
 
+pytestmark = pytest.mark.slow
+
 MINUTE = timedelta(minutes=1)
 OUTAGE = 10 * MINUTE
 # The longest pause between two attempts, and the time for one.
