@@ -14,6 +14,8 @@ COMPILE := build/lock/bin/uv --quiet pip compile pyproject.toml build/lock/requi
   --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests and figures start many processes: compiling every module anew took most of each one's start.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help venv binaries demo test test-slow test-crash bench lint check image lock clean
