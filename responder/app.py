@@ -41,6 +41,7 @@ from responder.pipeline.refusals import Refusals
 from responder.pipeline.respond import Responder
 from responder.pipeline.retention import Retention
 from responder.pipeline.returns import Returns
+from responder.pipeline.turns import Turns
 from responder.pipeline.watch import RevisionWatch
 from responder.rules.load import load_rules
 from responder.rules.model import Channel, RuleSet
@@ -138,6 +139,7 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
         clients = await _connect(settings, clock, stack)
         store = IncidentStore(clients.kubernetes, metrics.count_dropped)
         incidents = OpenIncidents(clients.kubernetes)
+        metrics.open_incidents.set_function(lambda: len(incidents.incidents()))
         refusals = Refusals(clients.slack, clients.pagerduty, settings.slack_channel, clock)
         intake = Intake(
             store,
@@ -215,6 +217,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         settings.decide_every,
         record_changed,
         on_template=drivers.wake_workload,
+        quiet=parts.intake.quiet,
     )
     parts.metrics.leading.set(1)
     try:
@@ -285,6 +288,7 @@ def _drivers(
         metrics=metrics,
         decide_every=settings.decide_every,
         on_applied=resuming.note,
+        turns=Turns(parts.intake.quiet, lambda: len(parts.incidents.incidents())),
     )
 
     def count(channel: Channel, result: Result) -> None:

@@ -70,8 +70,15 @@ class Metrics:
             "Channels that were not told of an incident's end within an hour",
             "channel",
         )
+        self.unexpected = self._counter(
+            "responder_unexpected_errors",
+            "Defects that ended one piece of work, which is tried again, and nothing else",
+            "work",
+        )
         self.open_incidents = Gauge(
-            "responder_open_incidents", "Incidents that are open now", registry=self.registry
+            "responder_open_incidents",
+            "Incidents that are open now, as every replica knows them",
+            registry=self.registry,
         )
         self.ready = Gauge(
             "responder_ready",
@@ -92,6 +99,10 @@ class Metrics:
     def count_dropped(self, what: str, number: int) -> None:
         """Count what had no room in an object."""
         self.dropped.labels(what).inc(number)
+
+    def count_unexpected(self, work: str) -> None:
+        """Count an error that nobody foresaw, met by that kind of work."""
+        self.unexpected.labels(work).inc()
 
     def render(self) -> bytes:
         """All metrics in the text format that METRICS_CONTENT_TYPE names."""

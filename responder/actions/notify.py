@@ -134,8 +134,18 @@ class Notifier:
                 await self._record(progress)
                 await self._conclude(progress)
         if progress.concluded:
-            self._forget(uid)
+            self._concluded[uid] = None
+            if len(self._concluded) > _MOST_CONCLUDED:
+                del self._concluded[next(iter(self._concluded))]
+            self.forget(incident)
         return Told(progress.told, min(progress.waits, default=None))
+
+    def forget(self, incident: Incident) -> None:
+        """Keep nothing of an incident that is not driven any more, however that ended."""
+        uid = incident.metadata.uid
+        self._incidents.pop(uid, None)
+        for pace in self._paces.values():
+            pace.give_back(uid)
 
     async def _page(self, progress: Progress, file: RuleFile | None) -> str | None:
         """Tell PagerDuty what is new and return why nobody could be paged who should have been."""
@@ -289,14 +299,6 @@ class Notifier:
         if channel is not None:
             self._count(channel, "sent")
         return True
-
-    def _forget(self, uid: str) -> None:
-        self._incidents.pop(uid, None)
-        for pace in self._paces.values():
-            pace.give_back(uid)
-        self._concluded[uid] = None
-        if len(self._concluded) > _MOST_CONCLUDED:
-            del self._concluded[next(iter(self._concluded))]
 
 
 def _slack_gone_at(progress: Progress) -> datetime | None:

@@ -73,10 +73,9 @@ class Drivers:
             drive.hear(incident)
             return
         self._running[name] = _Drive(
-            incident, self._responder, self._store, self._notifier, self._rules, self._clock
+            incident, self._responder, self._store, self._notifier, self._rules, self._clock, self._metrics
         )
         self._begun.put_nowait(incident)
-        self._metrics.open_incidents.set(len(self._running))
 
     def wake_workload(self, key: WorkloadKey) -> bool:
         """Hurry the workload's open incident; False when it has none."""
@@ -103,7 +102,7 @@ class Drivers:
                 await drive.run(self.wake)
             finally:
                 del self._running[name]
-                self._metrics.open_incidents.set(len(self._running))
+                self._notifier.forget(drive.incident)
         if drive.made_anew is not None and drive.made_anew.metadata.uid != drive.incident.metadata.uid:
             self.wake(drive.made_anew)
 
@@ -119,6 +118,7 @@ class _Drive:
         notifier: Notifier,
         rules: RuleSet,
         clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self.incident = incident
         self._responder = responder
@@ -126,7 +126,11 @@ class _Drive:
         self._notifier = notifier
         self._rules = rules
         self._clock = clock
+        self._metrics = metrics
         self._woken = asyncio.Event()
+        # While the incident is read: what was heard of it since, which what is read may hold already.
+        self._reading = False
+        self._heard: Incident | None = None
         self._changed = asyncio.Event()
         self._over = False
         # Another incident of the same name, heard of while this one, deleted by somebody, was still driven.
@@ -137,7 +141,9 @@ class _Drive:
         if incident.metadata.uid != self.incident.metadata.uid:
             self.made_anew = incident
         # Its status is written here; what comes back of it by the watch is no news.
-        if incident.spec != self.incident.spec:
+        if self._reading:
+            self._heard = incident
+        elif incident.spec != self.incident.spec:
             self.hurry()
         else:
             # One copy of the alerts is enough, of those that whoever calls keeps as well.
@@ -184,7 +190,6 @@ class _Drive:
         """Step until the incident is closed and finished; False when somebody deleted it."""
         backoff, crossed, routine = _FIRST_BACKOFF, _FIRST_CROSSED, False
         while True:
-            self._woken.clear()
             closed, looked = self.closed, False
             try:
                 step = await self._responder.step(self.incident, routine=routine)
@@ -196,6 +201,7 @@ class _Drive:
                 pause, stale, backoff = backoff, True, min(backoff * 2, _LAST_BACKOFF)
             except Exception:  # a defect met by one incident must not end all the others
                 log.exception("step_broke", phase=self.incident.phase.value)
+                self._metrics.count_unexpected("step")
                 pause, stale = _LAST_BACKOFF, True
             else:
                 pause, stale = step.pause, step.pause > AT_ONCE
@@ -208,8 +214,9 @@ class _Drive:
                     return True
             if pause:
                 await _wait(self._woken, pause)
-            routine = looked and not self._woken.is_set()
-            if stale and not await self._insist(self._read):
+            woken = self._woken.is_set()
+            routine = looked and not woken
+            if (stale or woken) and not await self._insist(self._read):
                 return False
 
     async def _tell(self) -> None:
@@ -222,6 +229,7 @@ class _Drive:
                 told = await self._notifier.notify(incident, self._rules.file_for(incident.key))
             except Exception:  # a message that can't be made must not end the rollback it tells of
                 log.exception("telling_broke", phase=incident.phase.value)
+                self._metrics.count_unexpected("telling")
                 told = Told(incident.status.notifications, self._clock.now() + _LAST_BACKOFF)
             if self._over and not self._changed.is_set():
                 give_up_at = give_up_at or self._clock.now() + _LAST_WORDS
@@ -234,7 +242,15 @@ class _Drive:
             await _wait(self._changed, wait)
 
     async def _read(self) -> None:
-        self._know(await self._store.get(*_name(self.incident)))
+        """Know the incident as it is now: whatever comes after this read began is a reason to look again."""
+        self._woken.clear()
+        self._reading, self._heard = True, None
+        try:
+            self._know(await self._store.get(*_name(self.incident)))
+        finally:
+            self._reading = False
+        if self._heard is not None:
+            self.hear(self._heard)
 
     async def _insist(self, attempt: Callable[[], Awaitable[None]]) -> bool:
         """Try until it succeeds; False when the incident itself is gone."""

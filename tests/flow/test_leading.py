@@ -8,18 +8,29 @@ from pathlib import Path
 import aiohttp
 
 from responder.app import running
-from tests.flow.harness import QUICK, SHORT, stage
+from responder.pipeline.elect import LEASE_NAME
+from responder.sandbox.world import HOME
+from tests.flow.harness import LEAVE, QUICK, SHORT, Stage, stage
+from tests.flow.test_asked import asked
 from tests.shared import run_story
 
+LEASES = "leases.coordination.k8s.io"
 
-async def says_it_leads(url: str) -> bool:
+
+async def says(url: str, metric: str) -> float:
     """What a replica's metrics say."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
         lines = (await answer.text()).splitlines()
-    (value,) = [
-        line.removeprefix("responder_leading ") for line in lines if line.startswith("responder_leading ")
-    ]
-    return float(value) == 1
+    (value,) = [line.removeprefix(f"{metric} ") for line in lines if line.startswith(f"{metric} ")]
+    return float(value)
+
+
+async def says_it_leads(url: str) -> bool:
+    return await says(url, "responder_leading") == 1
+
+
+async def says_open(url: str) -> float:
+    return await says(url, "responder_open_incidents")
 
 
 def test_one_replica_says_it_leads_and_the_other_once_the_first_has_gone(tmp_path: Path) -> None:
@@ -35,3 +46,33 @@ def test_one_replica_says_it_leads_and_the_other_once_the_first_has_gone(tmp_pat
                 assert await says_it_leads(other.url)
 
     run_story(story())
+
+
+def test_both_replicas_know_how_many_incidents_are_open_whoever_leads(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            more = here.settings.model_copy(update={"listen": "127.0.0.1:0", "identity": "another"})
+            async with running(more, here.world.clock) as other:
+                await asked(here)
+                assert (await says_open(here.app.url), await says_open(other.url)) == (1, 1)
+                await steal_lease(here)
+                await here.until(lambda: not here.app.leading, timedelta(seconds=15), "the term is over")
+                assert (await says_open(here.app.url), await says_open(other.url)) == (1, 1)
+                await here.until(
+                    lambda: here.app.leading or other.leading, timedelta(minutes=1), "one leads again"
+                )
+                assert (await here.click(LEAVE)).taken
+                await here.phase("Closed", timedelta(minutes=1))
+                await here.rest(timedelta(seconds=2))
+                assert (await says_open(here.app.url), await says_open(other.url)) == (0, 0)
+
+    run_story(story())
+
+
+async def steal_lease(here: Stage) -> None:
+    """Write somebody else's name into the Lease, as a person may."""
+    store = here.world.cluster.store
+    lease = store.get(LEASES, HOME, LEASE_NAME)
+    assert lease is not None
+    lease["spec"]["holderIdentity"] = "somebody"
+    store.update(LEASES, lease, manager="kubectl")

@@ -89,6 +89,9 @@ class Nobody:
     async def notify(self, incident: Incident, file: RuleFile | None) -> Told:
         return Told(incident.status.notifications, None)
 
+    def forget(self, incident: Incident) -> None:
+        """Nothing was remembered."""
+
 
 @asynccontextmanager
 async def driven(here: Desk) -> AsyncIterator[tuple[Drivers, Steps]]:

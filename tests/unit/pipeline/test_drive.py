@@ -1,0 +1,162 @@
+"""What wakes an incident is never lost, and costs one look; what is not driven any more is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from responder.actions.notify import Told
+from responder.clients.kubernetes import NotFound
+from responder.incidents.model import Incident
+from responder.pipeline.drive import Drivers
+from responder.pipeline.respond import AT_ONCE, Step
+from responder.rules.model import RuleFile, RuleSet
+from responder.sandbox.virtual_time import LoopClock
+from responder.tasks import alongside
+from responder.telemetry import Metrics
+from tests.shared import run_story
+from tests.unit.actions.build import AT, asking
+
+LONG = timedelta(seconds=15)
+ROUND_TRIP_SECONDS = 0.01
+
+
+def later(incident: Incident) -> Incident:
+    """The same with one more alert."""
+    (entry, *_) = incident.spec.alerts.values()
+    alerts = {**incident.spec.alerts, f"f-{len(incident.spec.alerts)}": entry}
+    version = str(int(incident.metadata.resource_version) + 1)
+    return incident.model_copy(
+        update={
+            "spec": incident.spec.model_copy(update={"alerts": alerts}),
+            "metadata": incident.metadata.model_copy(update={"resource_version": version}),
+        }
+    )
+
+
+@dataclass
+class Desk:
+    """In the place of the store, the responder and the notifier: one incident, and who looked at it."""
+
+    incident: Incident
+    looks: list[int] = field(default_factory=list)
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
+    on_read: list[Callable[[], None]] = field(default_factory=list)
+    pauses: list[timedelta] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    gone: bool = False
+
+    async def get(self, namespace: str, name: str) -> Incident:
+        if self.gone:
+            raise NotFound(404, "NotFound", "gone", {"name": name})
+        found = self.incident
+        await LoopClock(AT).sleep(ROUND_TRIP_SECONDS)
+        for act in self.on_read:
+            act()
+        self.on_read.clear()
+        return found
+
+    async def step(self, incident: Incident, *, routine: bool = False) -> Step:
+        self.looks.append(len(incident.spec.alerts))
+        await LoopClock(AT).sleep(ROUND_TRIP_SECONDS)
+        for act in self.meanwhile:
+            act()
+        self.meanwhile.clear()
+        return Step(incident, self.pauses.pop(0) if self.pauses else LONG)
+
+    async def notify(self, incident: Incident, file: RuleFile | None) -> Told:
+        return Told(incident.status.notifications, None)
+
+    def forget(self, incident: Incident) -> None:
+        self.forgotten.append(incident.metadata.uid)
+
+
+def fresh() -> Incident:
+    incident = asking()
+    metadata = incident.metadata.model_copy(update={"resource_version": "1"})
+    return incident.model_copy(update={"metadata": metadata})
+
+
+@asynccontextmanager
+async def driving(desk: Desk) -> AsyncIterator[Drivers]:
+    parts: dict[str, Any] = {"responder": desk, "store": desk, "notifier": desk}
+    drivers = Drivers(**parts, rules=RuleSet(()), clock=LoopClock(AT), metrics=Metrics())
+    async with alongside(drivers.run()):
+        drivers.wake(desk.incident)
+        yield drivers
+
+
+def arrives(desk: Desk, drivers: Drivers) -> None:
+    """An alert is written to the incident, and told of."""
+    desk.incident = later(desk.incident)
+    drivers.wake(desk.incident)
+
+
+def test_what_comes_during_a_step_that_is_followed_at_once_is_looked_at_at_once() -> None:
+    async def story() -> None:
+        desk = Desk(fresh(), pauses=[AT_ONCE])
+        async with driving(desk) as drivers:
+            desk.meanwhile.append(lambda: arrives(desk, drivers))
+            await LoopClock(AT).sleep(1)
+        assert desk.looks == [1, 2]
+
+    run_story(story())
+
+
+def test_what_comes_while_the_incident_is_read_is_looked_at_at_once() -> None:
+    async def story() -> None:
+        desk = Desk(fresh())
+        async with driving(desk) as drivers:
+            await LoopClock(AT).sleep(1)
+            # The answer was on its way when this was written.
+            desk.on_read.append(lambda: arrives(desk, drivers))
+            drivers.wake_workload(desk.incident.key)
+            await LoopClock(AT).sleep(1)
+        assert desk.looks == [1, 1, 2]
+
+    run_story(story())
+
+
+def test_what_hurries_it_while_it_is_read_is_looked_at_at_once() -> None:
+    async def story() -> None:
+        desk = Desk(fresh())
+        async with driving(desk) as drivers:
+            await LoopClock(AT).sleep(1)
+            desk.on_read.append(lambda: drivers.wake_named("payments", desk.incident.name))
+            drivers.wake_workload(desk.incident.key)
+            await LoopClock(AT).sleep(1)
+        assert len(desk.looks) == 3
+
+    run_story(story())
+
+
+def test_news_that_comes_twice_is_looked_at_once() -> None:
+    """Intake tells of what it wrote, and the watch of the same a moment later."""
+
+    async def story() -> None:
+        desk = Desk(fresh())
+        async with driving(desk) as drivers:
+            await LoopClock(AT).sleep(1)
+            desk.on_read.append(lambda: drivers.wake(desk.incident))
+            arrives(desk, drivers)
+            await LoopClock(AT).sleep(1)
+        assert desk.looks == [1, 2]
+
+    run_story(story())
+
+
+def test_an_incident_that_somebody_deleted_is_forgotten() -> None:
+    async def story() -> None:
+        desk = Desk(fresh())
+        async with driving(desk) as drivers:
+            await LoopClock(AT).sleep(1)
+            desk.gone = True
+            drivers.wake_workload(desk.incident.key)
+            await LoopClock(AT).sleep(1)
+            assert drivers.incidents() == []
+        assert desk.forgotten == [desk.incident.metadata.uid]
+
+    run_story(story())
