@@ -19,8 +19,9 @@ from responder.errors import ResponderError
 
 T = TypeVar("T")
 
-# Loopback delivery can lag behind the send by a scheduler tick; jumping before it arrives is a false timeout.
-_IO_GRACE_SECONDS = 0.001
+# The kernel may leave loopback delivery to a thread of its own; jumping before it arrives is a false timeout.
+# Slept, as a selector rounds up to whole milliseconds, and there is one such wait for every jump.
+_IO_GRACE_SECONDS = 0.0001
 
 
 class StalledLoopError(ResponderError):
@@ -86,7 +87,8 @@ class _JumpingSelector(selectors.DefaultSelector):
         if self._waits_for_executor():
             ready = self._select_in_real_time(timeout)
         else:
-            ready = super().select(_IO_GRACE_SECONDS)
+            time.sleep(_IO_GRACE_SECONDS)  # noqa: TID251 - the loop itself waits here, not a task on it
+            ready = super().select(0)
         if not ready:
             self._real_waited_seconds = 0.0
             self._jump(timeout)
