@@ -73,7 +73,14 @@ def parse_history(workload: Object, revisions: Iterable[Object], pods: Iterable[
         if pod.controller_uid == view.uid and pod.ready and not (pod.terminal or pod.terminating)
     )
     counted = [
-        ControllerRevision(each.raw, ready=ready[each.hash], older=older) for older, each in enumerate(made)
+        # By their times or their numbers: a clock set back spoils the one, a revision brought back the other.
+        ControllerRevision(each.raw, ready=ready[each.hash], older=max(older, _below(each, made)))
+        for older, each in enumerate(made)
     ]
     # Source: Kubernetes pkg/controller/statefulset/stateful_set_control.go: the last of those that are equal
     return History(view, tuple(sorted(counted, key=lambda each: each.number or 0, reverse=True)))
+
+
+def _below(revision: ControllerRevision, made: Iterable[ControllerRevision]) -> int:
+    """How many have a lower number. With all below there, none of those was ever its own."""
+    return sum((each.number or 0) < (revision.number or 0) for each in made)

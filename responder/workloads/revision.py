@@ -52,6 +52,14 @@ class Revision(View, ABC):
         return frozenset()
 
     @property
+    @abstractmethod
+    def first_number(self) -> int | None:
+        """The number that it was made under, by which revisions are told old from new; None if unknown.
+
+        Times of creation do as well only while nobody sets the API server's clock back.
+        """
+
+    @property
     def template_annotations(self) -> Mapping[str, str]:
         """The annotations that its pods get."""
         return (self.template.get("metadata") or {}).get("annotations") or {}
@@ -96,6 +104,11 @@ class ReplicaSet(Revision):
         return frozenset(int(number) for number in numbers if _NUMBER.fullmatch(number))
 
     @property
+    def first_number(self) -> int | None:
+        numbers = {*self.earlier_numbers, self.number or 0}
+        return min((number for number in numbers if number > 0), default=None)
+
+    @property
     def reused(self) -> bool:
         return bool(self.annotations.get(REVISION_HISTORY))
 
@@ -108,7 +121,8 @@ class ReplicaSet(Revision):
 class ControllerRevision(Revision):
     """A ControllerRevision: a patch that brings a template back.
 
-    `ready` counts its pods that are ready, `older` the workload's revisions that were made before it.
+    `ready` counts its pods that are ready, `older` the workload's revisions that were there before it got its
+    number.
     """
 
     ready: int = 0
@@ -137,11 +151,15 @@ class ControllerRevision(Revision):
         return self.name
 
     @property
+    def first_number(self) -> int | None:
+        return None if self.reused else self.number
+
+    @property
     def reused(self) -> bool:
         """A new one gets the number after the highest, and so does one that is brought back.
 
-        One whose number is no higher than those made before it allow was never brought back; where history
-        was cut off at its limit, that can't be told.
+        One whose number is no higher than those before it allow was never brought back; where history was cut
+        off at its limit, that can't be told.
         """
         return self.number is None or self.number > self.older + 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from responder.rules.facts import Facts
 from responder.verdicts import Verdict, failed, passed, unknown
+from responder.workloads.revision import Revision
 from responder.workloads.workload import StatefulSet
 
 
@@ -39,10 +40,10 @@ def target_exists(facts: Facts) -> Verdict:
     if target.uid in facts.blamed:
         text = f"Revision {name} itself was to blame for this incident: it is not brought back."
         return failed(check, "TargetWasBlamed", text, target=name)
-    if facts.bad.created_at < target.created_at:
+    left = _left_behind(target, facts.bad)
+    if left:
         # Whoever went back to an older revision had a reason, which no metric of ours need show.
-        text = f"Somebody went back from {name} to the older {facts.bad.name}: it is not brought back."
-        return failed(check, "TargetWasBlamed", text, target=name)
+        return failed(check, "TargetWasBlamed", f"{left} {name} is not brought back.", target=name)
     if not facts.target.certain:
         return unknown(
             check,
@@ -51,6 +52,19 @@ def target_exists(facts: Facts) -> Verdict:
             target=name,
         )
     return passed(check, "TargetFound", f"Revision {name} served before {facts.bad.name}.", target=name)
+
+
+def _left_behind(target: Revision, bad: Revision) -> str:
+    """The sentence that says so, if the target is the newer one: somebody went back from it. Empty if not."""
+    made, bad_made = target.first_number, bad.first_number
+    if made is not None and bad_made is not None and made != bad_made:
+        return f"Somebody went back from {target.name} to the older {bad.name}." if bad_made < made else ""
+    if bad.created_at >= target.created_at:
+        return ""
+    return (
+        f"By the API server's clock {bad.name} was made before {target.name}:"
+        " somebody went back to it, or that clock was set back."
+    )
 
 
 def not_paused(facts: Facts) -> Verdict:

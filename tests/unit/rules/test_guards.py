@@ -22,7 +22,7 @@ from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import LeftAlone, RollbackDone
 from responder.workloads.owners import Owner, OwnerKind
-from responder.workloads.revision import ReplicaSet
+from responder.workloads.revision import ControllerRevision, ReplicaSet
 from responder.workloads.target import Target
 from responder.workloads.views import IRREVERSIBLE
 from responder.workloads.workload import StatefulSet
@@ -201,6 +201,18 @@ def stateful(current: str, **strategy: Any) -> History:
     )
 
 
+def brought_back(*, made_at: datetime, numbers: str) -> Any:
+    """v2 with the numbers that it had before its present one, 5, made at that time by the server's clock."""
+    history = {"deployment.kubernetes.io/revision-history": numbers} if numbers else {}
+    return ReplicaSet(replicaset("v2", 5, made_at, annotations=history))
+
+
+def of_stateful(number: int, *, older: int, made_at: datetime) -> Any:
+    """v2 as the ControllerRevision of that number, with so many made before it."""
+    metadata = {"name": "app-v2", "uid": "uid-v2", "creationTimestamp": made_at.isoformat()}
+    return ControllerRevision({"metadata": metadata, "revision": number}, older=older)
+
+
 BAD_3 = released(number=3).by_uid("uid-v2")
 # Anybody may write the annotation it stands in.
 BAD_HUGE = released(number=10**15).by_uid("uid-v2")
@@ -223,6 +235,26 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("TargetExists", P, "TargetFound", {"blamed": ("uid-v2",)}),
     # Whoever went back from v3 to v2, with kubectl or otherwise, did not want v3.
     ("TargetExists", F, "TargetWasBlamed", {"target": Target(V3, certain=True)}),
+    # The API server's clock was set back between the two; their numbers tell which came first.
+    ("TargetExists", P, "TargetFound", {"bad": brought_back(made_at=V1_FROM - HOUR, numbers="")}),
+    ("TargetExists", P, "TargetFound", {"bad": brought_back(made_at=V1_FROM - HOUR, numbers="2,3")}),
+    ("TargetExists", P, "TargetFound", {"bad": of_stateful(2, older=1, made_at=V1_FROM - HOUR)}),
+    (
+        "TargetExists",
+        F,
+        "TargetWasBlamed",
+        {
+            "bad": brought_back(made_at=V2_FROM + HOUR, numbers="2"),
+            "target": Target(V3, certain=True),
+        },
+    ),
+    # One that may have been brought back is as old as its time of creation says.
+    (
+        "TargetExists",
+        F,
+        "TargetWasBlamed",
+        {"bad": of_stateful(5, older=0, made_at=V2_FROM), "target": Target(V3, certain=True)},
+    ),
     ("NotPaused", P, "NotPaused", {}),
     ("NotPaused", F, "Paused", {"history": history(paused=True)}),
     ("NotPaused", P, "NotPaused", {"history": stateful("app-v1")}),
@@ -434,6 +466,13 @@ def test_the_onset_is_that_of_the_present_trouble() -> None:
     # What is nearer than a clean gap belongs together.
     assert find_onset(replace(hiccup, file=file(clean_gap=13 * MINUTE))) == V2_FROM + MINUTE
     assert find_onset(facts(**error_series(onset=None))) is None
+
+
+def test_a_clock_that_was_set_back_is_named_where_numbers_tell_nothing() -> None:
+    stateful_bad = of_stateful(5, older=0, made_at=V1_FROM - HOUR)
+    assert "or that clock was set back" in verdict_of("TargetExists", {"bad": stateful_bad}).message
+    went_back = verdict_of("TargetExists", {"target": Target(V3, certain=True)}).message
+    assert went_back == "Somebody went back from app-v3 to the older app-v2. app-v3 is not brought back."
 
 
 def test_evidence_says_what_was_asked_and_what_came() -> None:

@@ -120,6 +120,34 @@ def test_one_that_may_have_been_brought_back(numbers: dict[str, int], reused: di
         assert Ledger().served_from(each) == (None if each.reused else each.created_at)
 
 
+def test_a_clock_set_back_brings_no_revision_back() -> None:
+    """The numbers are whole from 1 on: none was left for another one, whenever each was made."""
+    made = [
+        revision("StatefulSet", version, number, V1_FROM - number * MINUTE)
+        for number, version in enumerate(("v1", "v2", "v3"), 1)
+    ]
+    found = parse_history(workload("StatefulSet"), made)
+    assert [(each.number, each.reused, each.first_number) for each in found.revisions] == [
+        (3, False, 3),
+        (2, False, 2),
+        (1, False, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "first"),
+    [
+        ({REVISION: "5"}, 5),
+        ({REVISION: "5", REVISION_HISTORY: "3,1"}, 1),
+        ({REVISION_HISTORY: "x,-1"}, None),
+        ({}, None),
+        ({REVISION: "x", REVISION_HISTORY: "2"}, 2),
+    ],
+)
+def test_the_number_that_a_replicaset_was_made_under(annotations: dict[str, str], first: int | None) -> None:
+    assert ReplicaSet({"metadata": {"annotations": annotations}}).first_number == first
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_ledger_sees_a_revision_begin_and_end(kind: str) -> None:
     before = history(kind, pod(kind, "a", "v1"), pod(kind, "b", "v1"))
