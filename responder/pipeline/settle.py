@@ -16,7 +16,7 @@ from responder.rules.conditions import Comparison, Condition, holds
 from responder.rules.facts import values_of
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule
-from responder.workloads.ledger import Ledger, Serving
+from responder.workloads.ledger import Ledger, RevisionRef, Serving
 
 # A condition that can't be measured is waited for so much longer; then silence is no reason to close.
 _PATIENCE = timedelta(minutes=10)
@@ -74,20 +74,27 @@ def _newcomer(incident: Incident, ledger: Ledger) -> Serving | None:
     """A revision other than the target that began to serve after the undo.
 
     The one that was undone is no newcomer while it goes: its last pods come and go until traffic is proven.
+    Nor is what stands before it in the ledger, whatever the times say of a clock that was set back.
     """
     rollback = incident.status.rollback
     if rollback is None or rollback.applied_at is None:
         return None
-    gone_by = incident.status.times.traffic_proven_at or rollback.applied_at
-    after = {rollback.bad.uid: max(gone_by, rollback.applied_at)}
+    gone_by = max(incident.status.times.traffic_proven_at or rollback.applied_at, rollback.applied_at)
+    gone = (n for n, each in enumerate(ledger.servings) if _went(each, rollback.bad, gone_by))
     later = (
         serving
-        for serving in ledger.servings
+        for serving in ledger.servings[max(gone, default=-1) + 1 :]
         if serving.revision.uid != rollback.target.uid
         and serving.first_serving_at is not None
-        and serving.first_serving_at > after.get(serving.revision.uid, rollback.applied_at)
+        and serving.first_serving_at > rollback.applied_at
     )
     return next(later, None)
+
+
+def _went(serving: Serving, bad: RevisionRef, gone_by: datetime) -> bool:
+    """True for a period of the bad revision that began or ended before that revision was gone."""
+    instants = (serving.first_serving_at, serving.ended_at)
+    return serving.revision.uid == bad.uid and any(at is not None and at <= gone_by for at in instants)
 
 
 def _truth(condition: Condition, measurements: Mapping[Comparison, Measurement]) -> bool | None:

@@ -38,6 +38,13 @@ from tests.unit.rules.build import (
 APPLIED_AT = NOW - 5 * MINUTE
 PROVEN_AT = NOW - 2 * MINUTE
 UNDONE = (serving("v1", V1_FROM, V2_FROM), serving("v2", V2_FROM, NOW), serving("v1", APPLIED_AT + MINUTE))
+# By the clock v0 and v2 began after the undo, and v2 even after its own end.
+SET_BACK = (
+    serving("v0", APPLIED_AT + MINUTE, APPLIED_AT + 3 * MINUTE),
+    serving("v1", V1_FROM, APPLIED_AT + 3 * MINUTE),
+    serving("v2", APPLIED_AT + 4 * MINUTE, PROVEN_AT - MINUTE / 2),
+    serving("v1", APPLIED_AT + MINUTE),
+)
 QUIET = measurements(measured(0.0), measured(0.2))
 ERRORS_GO_ON = measurements(measured(0.05), measured(0.2))
 NO_DATA = measurements(measured(None), measured(None))
@@ -100,6 +107,11 @@ def incident(settle_until: datetime, *, firing: bool) -> Incident:
             Settling.GOES_ON,
         ),
         ((*UNDONE, serving("v3", PROVEN_AT - MINUTE)), True, ERRORS_GO_ON, LATER, Settling.FOLLOWED),
+        # The responder's clock was set back by two minutes before the undo: what was there is none, and stays so.
+        (SET_BACK, True, ERRORS_GO_ON, LATER, Settling.GOES_ON),
+        (SET_BACK, False, QUIET, LATER, Settling.GOES_ON),
+        ((*SET_BACK, serving("v3", NOW)), True, ERRORS_GO_ON, LATER, Settling.FOLLOWED),
+        ((*SET_BACK, serving("v2", NOW)), True, ERRORS_GO_ON, LATER, Settling.FOLLOWED),
         # The target itself is none, nor is what served before the undo.
         ((*UNDONE, serving("v1", NOW)), True, ERRORS_GO_ON, LATER, Settling.GOES_ON),
     ],
