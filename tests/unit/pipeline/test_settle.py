@@ -107,7 +107,7 @@ def incident(settle_until: datetime, *, firing: bool) -> Incident:
             Settling.GOES_ON,
         ),
         ((*UNDONE, serving("v3", PROVEN_AT - MINUTE)), True, ERRORS_GO_ON, LATER, Settling.FOLLOWED),
-        # The responder's clock was set back by two minutes before the undo: what was there is none, and stays so.
+        # The responder's clock was set back before the undo: what was there is none, and stays so.
         (SET_BACK, True, ERRORS_GO_ON, LATER, Settling.GOES_ON),
         (SET_BACK, False, QUIET, LATER, Settling.GOES_ON),
         ((*SET_BACK, serving("v3", NOW)), True, ERRORS_GO_ON, LATER, Settling.FOLLOWED),
