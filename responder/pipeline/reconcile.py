@@ -58,6 +58,7 @@ class Reconcile:
         self._workloads = workloads
         self._clock = clock
         self._repeat_interval = repeat_interval
+        # Of what fires in an open incident: how many looks in a row no Alertmanager had it.
         self._absent: dict[tuple[str, str], int] = {}
         # Of what is held, that which no Alertmanager had at the last look.
         self._missing: dict[WorkloadKey, frozenset[str]] = {}
@@ -122,7 +123,8 @@ class Reconcile:
                 log.warning("reconcile_failed", error=str(error))
             await self._clock.sleep(_EVERY_SECONDS)
 
-    async def _look(self) -> None:
+    async def _list_active(self) -> tuple[dict[str, Alert], bool]:
+        """What any Alertmanager has, and whether all of them told."""
         active: dict[str, Alert] = {}
         complete = True
         for alertmanager in self._alertmanagers:
@@ -133,6 +135,10 @@ class Reconcile:
                 complete = False
                 continue
             active |= {alert.fingerprint: alert for alert in listed}
+        return active, complete
+
+    async def _look(self) -> None:
+        active, complete = await self._list_active()
         incidents = self._drivers.incidents()
         # What had no room in an open incident has none now: it is taken in when that one has closed.
         known = {
@@ -143,14 +149,16 @@ class Reconcile:
         lost = [alert for fingerprint, alert in active.items() if fingerprint not in known]
         if lost:
             await self._take_lost(lost)
+        # Whoever is away may have what the others lack: then nothing is missing, and looks begin anew.
+        absent, self._absent = self._absent if complete else {}, {}
         if complete:
             for incident in incidents:
                 try:
-                    await self._end_vanished(incident, active)
+                    await self._end_vanished(incident, active, absent)
                 except ResponderError as error:
                     # One that can't be written to must not keep the others from ending.
                     log.warning("vanished_not_written", incident=incident.name, error=str(error))
-            await self._tend_held(active)
+        await self._tend_held(active, complete=complete)
 
     async def _take_lost(self, lost: list[Alert]) -> None:
         """Take in what no delivery brought; what can't be taken now is found again at the next look."""
@@ -165,17 +173,17 @@ class Reconcile:
             # Incidents whose alerts are gone have to close all the same.
             log.warning("lost_alerts_not_taken", count=len(lost), error=str(error))
 
-    async def _end_vanished(self, incident: Incident, active: Mapping[str, Alert]) -> None:
+    async def _end_vanished(
+        self, incident: Incident, active: Mapping[str, Alert], absent: Mapping[tuple[str, str], int]
+    ) -> None:
         """An alert that every Alertmanager is without fires no more, until one has it again."""
         gone = {}
         for fingerprint, entry in incident.firing.items():
-            name = (incident.metadata.uid, fingerprint)
             if fingerprint in active:
-                self._absent.pop(name, None)
                 continue
-            self._absent[name] = self._absent.get(name, 0) + 1
+            name = (incident.metadata.uid, fingerprint)
+            self._absent[name] = absent.get(name, 0) + 1
             if self._absent[name] >= _LOOKS_UNTIL_VANISHED:
-                del self._absent[name]
                 gone[fingerprint] = entry.model_copy(update={"vanished_at": self._clock.now()})
         if gone:
             log.info("alerts_vanished", incident=incident.name, count=len(gone))
@@ -183,18 +191,23 @@ class Reconcile:
             if written is not None:
                 self._drivers.wake(written)
 
-    async def _tend_held(self, active: Mapping[str, Alert]) -> None:
-        """Held instances vanish as others do, and go when they were away for longer than they repeat."""
+    async def _tend_held(self, active: Mapping[str, Alert], *, complete: bool) -> None:
+        """Held instances vanish as others do, and go when they were away for longer than they repeat.
+
+        What one Alertmanager has is there, whoever else is away.
+        """
         now = self._clock.now()
+        missing, self._missing = self._missing if complete else {}, {}
         for key in (*self._workloads(), self._intake.unattributed):
-            gone = self._missing.get(key, frozenset()) - active.keys()
+            gone = missing.get(key, frozenset()) - active.keys()
             tend = partial(_tended, active=active, gone=gone, now=now, repeat_interval=self._repeat_interval)
             try:
                 record = await self._store.update_record(key, tend)
             except ResponderError as error:
                 # One namespace that is gone must not keep the others' records from being tended.
                 log.warning("held_not_tended", workload=str(key), error=str(error))
-            else:
+                continue
+            if complete:
                 self._missing[key] = frozenset(record.spec.held.keys() - active.keys())
 
 
@@ -208,16 +221,19 @@ def _tended(
 ) -> WorkloadRecordSpec:
     held = {}
     for fingerprint, entry in spec.held.items():
-        age = now - entry.last_seen_at
         seen = active.get(fingerprint)
         if seen is not None:
             if not is_new_instance(seen, entry):
                 entry = entry.model_copy(update={"vanished_at": None})
             # Written seldom: what matters is hours.
-            entry = entry.model_copy(update={"last_seen_at": now}) if age > repeat_interval / 4 else entry
-        elif fingerprint in gone and age > repeat_interval:
-            continue
-        elif fingerprint in gone and entry.firing:
+            if now - entry.last_seen_at > repeat_interval / 4:
+                entry = entry.model_copy(update={"last_seen_at": now})
+        elif fingerprint in gone and entry.vanished_at is None:
+            # Counted from here: before, it may have been there with nobody to look.
             entry = entry.model_copy(update={"vanished_at": now})
+        elif (
+            fingerprint in gone and now - max(entry.last_seen_at, entry.vanished_at or now) > repeat_interval
+        ):
+            continue
         held[fingerprint] = entry
     return spec if held == spec.held else spec.model_copy(update={"held": held})

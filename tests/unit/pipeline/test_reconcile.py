@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from responder.alerts.model import Alert
+from responder.clock import Clock
 from responder.errors import Temporary
 from responder.incidents.model import AlertEntry, Incident
-from responder.incidents.record import hold
+from responder.incidents.record import Held, hold
 from responder.incidents.store import IncidentStore
+from responder.pipeline.intake import Receipt
 from responder.pipeline.reconcile import Reconcile
 from responder.sandbox.virtual_time import LoopClock
+from responder.tasks import alongside
 from responder.workloads.key import WorkloadKey
 from tests.shared import run_story
 from tests.unit.deploy.test_applied import AT, KEY, deployed
@@ -91,34 +96,123 @@ def test_an_incident_that_cannot_be_written_to_keeps_no_other_from_hearing_what_
     run_story(story())
 
 
-def test_what_is_held_goes_at_no_single_look_however_long_nobody_looked(tmp_path: Path) -> None:
-    """It may be the very look at an Alertmanager that has just started."""
+@asynccontextmanager
+async def looking(store: IncidentStore, clock: Clock, **parts: Any) -> AsyncIterator[Reconcile]:
+    """A reconcile that looks every minute, from now on."""
+    given = {"intake": Unattributed(), "drivers": Driving([]), "alertmanagers": (Empty(),), **parts}
+    reconcile = Reconcile(
+        kubernetes=store._kubernetes,
+        store=store,
+        receiver="responder",
+        workloads=lambda: (KEY,),
+        clock=clock,
+        repeat_interval=4 * HOUR,
+        **given,
+    )
+    async with alongside(reconcile.run()):
+        yield reconcile
+
+
+async def held(store: IncidentStore) -> dict[str, Held]:
+    return (await store.ensure_record(KEY)).spec.held
+
+
+class Listing:
+    """An Alertmanager that has these alerts, and may be away."""
+
+    def __init__(self, *alerts: Alert) -> None:
+        self.alerts = alerts
+        self.away = False
+
+    async def list_alerts(self, _receiver: str) -> list[Alert]:
+        if self.away:
+            raise Temporary("out of reach")
+        return list(self.alerts)
+
+
+def firing() -> Alert:
+    return Alert("f1", {"alertname": "A"}, {}, AT - 6 * HOUR, None, "")
+
+
+class Taking(Unattributed):
+    """An intake that takes everything in, in the place of one whose record holds it."""
+
+    async def take(self, alerts: list[Alert]) -> Receipt:
+        return Receipt(accepted=0, held=len(alerts))
+
+
+def test_what_is_held_goes_once_it_was_looked_for_and_away_for_as_long_as_it_repeats(tmp_path: Path) -> None:
+    """However long nobody looked: it may be the very look at an Alertmanager that has just started."""
 
     async def story() -> None:
         async with deployed(tmp_path) as cluster:
             store, clock = IncidentStore(cluster.responder), LoopClock(AT)
             await store.update_record(KEY, lambda spec: spec.holding(hold(ENTRIES, "i-1", AT - 5 * HOUR)))
-            parts: dict[str, Any] = {
-                "intake": Unattributed(),
-                "drivers": Driving([]),
-                "alertmanagers": (Empty(),),
-            }
-            reconcile = Reconcile(
-                kubernetes=cluster.responder,
-                store=store,
-                receiver="responder",
-                workloads=lambda: (KEY,),
-                clock=clock,
-                repeat_interval=4 * HOUR,
-                **parts,
-            )
-            looking = asyncio.ensure_future(reconcile.run())
-            await clock.sleep(30)
-            once = (await store.ensure_record(KEY)).spec.held
-            await clock.sleep(60)
-            twice = (await store.ensure_record(KEY)).spec.held
-            looking.cancel()
-            await asyncio.wait([looking])
-            assert (set(once), set(twice)) == ({"f1"}, set())
+            async with looking(store, clock):
+                await clock.sleep(30)
+                assert (await held(store))["f1"].firing
+                await clock.sleep(60)
+                assert not (await held(store))["f1"].firing
+                await clock.sleep(4 * 3600 - 60)
+                assert set(await held(store)) == {"f1"}
+            # Whoever leads next knows since when it is away.
+            async with looking(store, clock):
+                await clock.sleep(150)
+                assert await held(store) == {}
+
+    run_story(story())
+
+
+def test_what_one_of_two_has_is_seen_while_the_other_is_away(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            store, clock = IncidentStore(cluster.responder), LoopClock(AT)
+            await store.update_record(KEY, lambda spec: spec.holding(hold(ENTRIES, "i-1", AT - 3 * HOUR)))
+            here, there = Listing(firing()), Listing()
+            there.away = True
+            async with looking(store, clock, alertmanagers=(here, there), intake=Taking()):
+                await clock.sleep(30)
+                assert (await held(store))["f1"].last_seen_at >= AT
+                # It loses what it had just as the other one comes back, for the two looks that tell.
+                await clock.sleep(6 * 3600)
+                here.alerts, there.away = (), False
+                await clock.sleep(200)
+                assert set(await held(store)) == {"f1"}
+
+    run_story(story())
+
+
+def test_looks_in_a_row_begin_anew_when_one_was_away_in_between(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            store, clock = IncidentStore(cluster.responder), LoopClock(AT)
+            incident = await store.open(KEY, 1, ENTRIES, AT)
+            await store.update_record(KEY, lambda spec: spec.holding(hold(ENTRIES, "i-1", AT)))
+            drivers, flapping = Driving([incident]), Listing()
+            async with looking(store, clock, alertmanagers=(flapping,), drivers=drivers):
+                await clock.sleep(30)
+                for _ in range(4):
+                    flapping.away = not flapping.away
+                    await clock.sleep(60)
+                assert (await held(store))["f1"].firing
+                assert drivers.woken == []
+                await clock.sleep(60)
+                assert not (await held(store))["f1"].firing
+                assert len(drivers.woken) == 1
+
+    run_story(story())
+
+
+def test_nothing_is_remembered_of_incidents_that_are_over(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            store, clock = IncidentStore(cluster.responder), LoopClock(AT)
+            open_now = [await store.open(KEY, 1, ENTRIES, AT)]
+            async with looking(store, clock, drivers=Driving(open_now)) as reconcile:
+                await clock.sleep(30)
+                assert len(reconcile._absent) == 1
+                open_now.clear()
+                await clock.sleep(60)
+                assert reconcile._absent == {}
 
     run_story(story())
