@@ -85,10 +85,12 @@ def check_patched(call: Call, resource: Resource, kind: Kind, obj: Object) -> tu
 
     Raises ApiError 422, which carries the whole object in its message as the real one does.
     """
-    whole = json.dumps(obj, separators=(",", ":"), ensure_ascii=False)
+    strict = call.field_validation == "Strict"
+    # As it is before unknown fields are dropped. A custom resource's patch is refused for those alone.
+    whole = "" if resource.custom and not strict else _text_of(obj)
     unknown, fault = _inspect(resource, kind, obj)
     faults = tuple(f'unknown field "{path}"' for path in unknown)
-    if not fault and faults and call.field_validation == "Strict":
+    if not fault and faults and strict:
         fault = _strict_words(faults)
     if fault:
         text = f"Invalid value: {json.dumps(whole, ensure_ascii=False)}: {fault}"
@@ -105,6 +107,10 @@ def _inspect(resource: Resource, kind: Kind, obj: Object) -> tuple[list[str], st
     unknown = [finding.path for finding in findings if isinstance(finding, UnknownField)]
     wrong = next((finding.words for finding in findings if isinstance(finding, WrongType)), "")
     return unknown, wrong
+
+
+def _text_of(obj: Object) -> str:
+    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False)
 
 
 def _strict_words(faults: Sequence[str]) -> str:

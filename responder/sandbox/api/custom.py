@@ -17,6 +17,7 @@ from responder.sandbox.api.schema import (
     FORMATS,
     Schema,
     apply_schema_defaults,
+    own_rules,
     prune,
     schema_causes,
     to_json_schema,
@@ -46,7 +47,10 @@ class CustomKind:
             "type": "object",
             "x-kubernetes-preserve-unknown-fields": True,
         }
-        self._validator = jsonschema.Draft4Validator(to_json_schema(self.schema), format_checker=FORMATS)
+        self._json_schema = to_json_schema(self.schema)
+        # By the members that an update leaves as they are.
+        self._validators: dict[frozenset[str], jsonschema.Draft4Validator] = {}
+        self._own_rules = own_rules(self.schema)
 
     def prune(self, obj: Object) -> list[str]:
         """Remove unknown fields in place and return their paths, sorted as the real server warns of them."""
@@ -88,7 +92,22 @@ class CustomKind:
         found = list(metadata_causes(self.resource, obj, old))
         # The real server checks the metadata of an update twice and reports refused finalizers twice.
         found += [cause for cause in found if cause.field == "metadata.finalizers"]
-        return [*found, *schema_causes(self.schema, self._validator, obj, old)]
+        return [*found, *schema_causes(self._own_rules, self._validator(obj, old), obj, old)]
+
+    def _validator(self, new: Object, old: Object | None) -> jsonschema.Draft4Validator:
+        """Return what checks all members but those that stay as they are: a stricter schema spares them.
+
+        Played for whole members such as spec; the real server spares each field within them as well.
+        Source: Kubernetes KEP-4008, CRDValidationRatcheting.
+        """
+        properties = self._json_schema["properties"]
+        kept = frozenset(() if old is None else (n for n in properties if n in new and new[n] == old.get(n)))
+        if kept not in self._validators:
+            checked = {name: {} if name in kept else part for name, part in properties.items()}
+            self._validators[kept] = jsonschema.Draft4Validator(
+                {**self._json_schema, "properties": checked}, format_checker=FORMATS
+            )
+        return self._validators[kept]
 
     def _normalize(self, obj: Object) -> None:
         obj["apiVersion"], obj["kind"] = self.resource.api_version, self.resource.kind

@@ -24,6 +24,7 @@ _UNCHECKED = (
     " complete validation"
 )
 _IMMUTABLE_RULE = "self == oldSelf"
+_OWN_RULES = ("x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys")
 
 # Of the formats only what our definitions use is played: others count as kept.
 FORMATS = jsonschema.FormatChecker(formats=())
@@ -111,14 +112,30 @@ def to_json_schema(schema: Schema) -> Schema:
     return result
 
 
-def schema_causes(schema: Schema, validator: jsonschema.Draft4Validator, new: Any, old: Any) -> list[Cause]:
-    """Return what is wrong with new; old (None on create) is what rules about changes compare with."""
+def own_rules(schema: Schema) -> Schema:
+    """Return what schema says beyond JSON Schema, where it says any: rules of its own, lists with keys."""
+    result = {name: schema[name] for name in _OWN_RULES if name in schema}
+    children = {name: own_rules(child) for name, child in (schema.get("properties") or {}).items()}
+    if any(children.values()):
+        result["properties"] = children
+    for name in ("items", "additionalProperties"):
+        child = own_rules(schema[name]) if isinstance(schema.get(name), dict) else {}
+        if child:
+            result[name] = child
+    return result
+
+
+def schema_causes(rules: Schema, validator: jsonschema.Draft4Validator, new: Any, old: Any) -> list[Cause]:
+    """Return what is wrong with new; old (None on create) is what rules about changes compare with.
+
+    rules is what own_rules makes of the schema.
+    """
     causes = [cause for error in validator.iter_errors(new) for cause in _causes_of(error)]
     if causes:
-        if _has_rules(schema):
+        if _has_rules(rules):
             causes.append(Cause("FieldValueInvalid", f"Invalid value: null: {_UNCHECKED}", "<nil>"))
         return causes
-    return [*_duplicates(schema, new, ""), *_broken_rules(schema, new, old, "")]
+    return [*_duplicates(rules, new, ""), *_broken_rules(rules, new, old, "")]
 
 
 def _causes_of(error: jsonschema.ValidationError) -> Iterator[Cause]:
@@ -199,6 +216,8 @@ def type_name(value: Any) -> str:
 
 
 def _children(schema: Schema, value: Any, path: str) -> Iterator[tuple[Schema, Any, str]]:
+    if not schema:
+        return
     if isinstance(value, dict):
         properties, additional = schema.get("properties") or {}, schema.get("additionalProperties")
         for name, item in value.items():

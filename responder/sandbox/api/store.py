@@ -99,8 +99,12 @@ class Store:
 
     def get(self, key: str, namespace: str, name: str) -> Object | None:
         """Return one object; namespace is empty for a cluster-scoped one."""
-        found = self._stored(key).get((namespace, name))
+        found = self.look(key, namespace, name)
         return None if found is None else copied(found)
+
+    def look(self, key: str, namespace: str, name: str) -> Object | None:
+        """Return what get returns without copying it: for readers that promise to change nothing."""
+        return self._stored(key).get((namespace, name))
 
     def list(self, key: str, namespace: str | None = None) -> list[Object]:
         """Return the objects of a namespace (None: of all), sorted by namespace and name."""
@@ -109,9 +113,11 @@ class Store:
     def scan(self, key: str, namespace: str | None = None) -> Iterator[Object]:
         """Yield what list returns without copying it: for readers that promise to change nothing."""
         stored = self._stored(key)
+        if namespace is not None:
+            # Sorting all of a large cluster for the few of one namespace would take most of a list's time.
+            stored = {place: obj for place, obj in stored.items() if place[0] == namespace}
         for place in sorted(stored):
-            if namespace is None or place[0] == namespace:
-                yield stored[place]
+            yield stored[place]
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call listener after each write, in order of writes; returns what ends that.
@@ -247,10 +253,10 @@ class Store:
             structure = self.structure(resource)
             record_manager(new, old, structure, manager, resource.api_version, self._now(), subresource)
         released = is_released(resource, new)
-        answer = copied(new)
+        # What goes with its last finalizer is answered under the version it was stored in.
+        answer = copied(new) if released else new
         if not dry_run:
             self._commit("DELETED" if released else "MODIFIED", resource, new, old)
-        # What goes with its last finalizer is answered under the version it was stored in.
         return answer if released else copied(new)
 
     def delete(
@@ -306,13 +312,11 @@ class Store:
         else:
             stored[place] = new
             self._ownership.add(resource, new)
-        shown = copied(new)
+        # What is stored is never changed in place, so that it may be shown as it is.
+        shown = new
         if event_type == "DELETED" and old is not None:
             # A watch tells the last stored state of what is gone, under the version of its end.
-            shown = {
-                **copied(old),
-                "metadata": {**copied(old["metadata"]), "resourceVersion": str(self._version)},
-            }
+            shown = {**old, "metadata": {**old["metadata"], "resourceVersion": str(self._version)}}
         event = Event(event_type, resource, shown, old, self._version)
         self.history.append(event)
         self._undelivered.append(event)

@@ -15,7 +15,7 @@ from responder.sandbox.api.bodies import check_patched, decode_object, parse_pat
 from responder.sandbox.api.call import Call, Reply
 from responder.sandbox.api.lists import check_list_options, parse_selection, select_page
 from responder.sandbox.api.managed_fields import Entries, entries_of, record_manager
-from responder.sandbox.api.objects import Object, finalizers, name_of, seconds_text
+from responder.sandbox.api.objects import Object, copied, finalizers, name_of, seconds_text
 from responder.sandbox.api.patches import (
     JSON_PATCH,
     MERGE_PATCH,
@@ -47,7 +47,7 @@ class Verbs:
 
     def get(self, call: Call, resource: Resource) -> Reply:
         """Answer with one object."""
-        return Reply(200, outside(resource, self.existing(call, resource)))
+        return Reply(200, outside(resource, self._look(call, resource)))
 
     def list(self, call: Call, resource: Resource) -> Reply:
         """Answer with the objects of a namespace, or of all."""
@@ -112,8 +112,11 @@ class Verbs:
 
     def existing(self, call: Call, resource: Resource) -> Object:
         """Return a copy of the stored object that the path names; ApiError 404 without it."""
+        return copied(self._look(call, resource))
+
+    def _look(self, call: Call, resource: Resource) -> Object:
         target = call.target
-        found = self._store.get(resource.storage_key, target.namespace, target.name)
+        found = self._store.look(resource.storage_key, target.namespace, target.name)
         if found is None:
             raise status.not_found(resource, target.name)
         return found

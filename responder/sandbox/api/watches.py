@@ -14,7 +14,7 @@ from typing import Any
 
 from responder.sandbox.api import status
 from responder.sandbox.api.lists import Selection
-from responder.sandbox.api.objects import Object
+from responder.sandbox.api.objects import Object, namespace_of
 from responder.sandbox.api.status import ApiError, Cause, forbidden_value, unsupported_value
 from responder.sandbox.api.store import Event, Store
 from responder.sandbox.api.target import is_true
@@ -169,7 +169,10 @@ class Watch:
             return
 
     def _observe(self, event: Event) -> None:
-        if event.resource.key != self._selection.resource.storage_key or self._hung:
+        selection = self._selection
+        if event.resource.key != selection.resource.storage_key or self._hung:
+            return
+        if selection.namespace is not None and namespace_of(event.object) != selection.namespace:
             return
         if len(self._waiting) >= _BACKLOG:
             self._closed = True

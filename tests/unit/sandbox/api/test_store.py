@@ -398,6 +398,35 @@ def test_an_immutable_field_of_a_custom_resource_stays(make_store: MakeStore, de
     run_story(story())
 
 
+def test_a_schema_that_grew_stricter_spares_what_stays_as_it_is(
+    make_store: MakeStore, definition: Object
+) -> None:
+    """Source: Kubernetes KEP-4008, CRDValidationRatcheting."""
+
+    async def story() -> None:
+        store = make_store()
+        store.create(DEFINITIONS, definition, manager="test")
+        metadata = {"name": "a", "namespace": "default"}
+        alarm = store.create(ALARMS, {"metadata": metadata, "spec": {"target": "x"}}, manager="test")
+        stricter = store.get(DEFINITIONS, "", "alarms.example.dev")
+        assert stricter is not None
+        schema = stricter["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        schema["properties"]["spec"]["properties"]["target"]["minLength"] = 5
+        store.update(DEFINITIONS, stricter, manager="test")
+        told = store.update(
+            ALARMS, {**alarm, "status": {"phase": "On"}}, manager="test", subresource="status"
+        )
+        assert told["status"] == {"phase": "On"}
+        with pytest.raises(ApiError, match="at least 5 chars"):
+            store.create(
+                ALARMS, {"metadata": {**metadata, "name": "b"}, "spec": {"target": "x"}}, manager="t"
+            )
+        with pytest.raises(ApiError, match="phase in body must be of type string"):
+            store.update(ALARMS, {**told, "status": {"phase": 1}}, manager="test", subresource="status")
+
+    run_story(story())
+
+
 def test_what_the_typed_api_holds_as_plain_zeros_is_not_stored(
     make_store: MakeStore, make_deployment: MakeObject
 ) -> None:
