@@ -1,7 +1,8 @@
 """Telling people at once that a revision which was rolled back serves again. Undoes nothing.
 
-Whoever brings it back may have a reason; an alert, if it is still bad, is judged as any other. Called by the
-watch at each change of a ledger. What was told is found again in Slack, and by PagerDuty's key.
+Whoever brings it back may have a reason; an alert, if it is still bad, is judged as any other. Where the
+incident that rolled it back tells of it already, that is enough. Called by the watch at each change of a
+ledger. What was told is found again in Slack, and by PagerDuty's key.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from responder.clients.pagerduty import PagerDuty
 from responder.clients.slack import Slack
 from responder.clock import Clock
 from responder.errors import ResponderError
+from responder.incidents.model import Incident
+from responder.incidents.phases import Phase
 from responder.incidents.record import WorkloadRecord
 from responder.incidents.store import IncidentStore
 from responder.rules.model import RuleSet
 from responder.tasks import together
+from responder.workloads.key import WorkloadKey
 from responder.workloads.ledger import KnownBad, Ledger, RevisionRef
+from responder.workloads.owners import REVERTED
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +39,9 @@ _NEWS = timedelta(minutes=10)
 _TRIED_FOR = timedelta(hours=1)
 # So far a clock of ours may be off.
 _CLOCKS_APART = timedelta(minutes=5)
+# An undo that was undone is noticed by its incident within seconds; what it misses is told after all.
+_NOTICED_WITHIN = timedelta(minutes=1)
+_LOOK_EVERY_SECONDS = 3.0
 # Slack counts by its own clock.
 _CLOCK_SKEW = timedelta(minutes=1)
 
@@ -64,6 +72,18 @@ def find_return(ledger: Ledger) -> Return | None:
             if _same(bad.revision, serving.revision) and began is not None and began > bad.at + apart:
                 return Return(bad, began)
     return None
+
+
+def tells_of(incident: Incident, found: Return) -> bool:
+    """Whether the incident told people that its undo of that revision was undone, when it began to serve."""
+    status = incident.status
+    closed_at = status.times.closed_at
+    return (
+        status.reason in REVERTED
+        and status.rollback is not None
+        and _same(status.rollback.bad, found.bad.revision)
+        and (closed_at is None or found.at <= closed_at)
+    )
 
 
 def _same(one: RevisionRef, other: RevisionRef) -> bool:
@@ -129,10 +149,34 @@ class Returns:
             # The leader before told of it; who leads now says when it is over.
             self._told[name] = event
             return []
-        text = _say(record, found)
-        log.warning("known_bad_revision_serves", workload=name, revision=found.bad.revision.replica_set)
         self._told[name] = event
-        return [partial(self._page, name, event, text), partial(self._post, record, event, text, found.at)]
+        return [partial(self._announce, record, found, event)]
+
+    async def _announce(self, record: WorkloadRecord, found: Return, event: str) -> None:
+        """Tell of it everywhere, unless its incident does."""
+        if await self._incident_tells(record.key, found):
+            return
+        name, text = str(record.key), _say(record, found)
+        log.warning("known_bad_revision_serves", workload=name, revision=found.bad.revision.replica_set)
+        async with together() as group:
+            group.create_task(self._insist(partial(self._page, name, event, text)))
+            group.create_task(self._insist(partial(self._post, record, event, text, found.at)))
+
+    async def _incident_tells(self, key: WorkloadKey, found: Return) -> bool:
+        """Whether the incident that rolled it back tells of it; waited for while that one is open."""
+        until = self._clock.now() + _NOTICED_WITHIN
+        while True:
+            try:
+                incident = await self._store.get(key.namespace, found.bad.incident)
+            except ResponderError as error:
+                # Better told twice than not at all.
+                log.info("incident_of_return_not_read", workload=str(key), error=str(error))
+                return False
+            if tells_of(incident, found):
+                return True
+            if incident.phase is Phase.CLOSED or self._clock.now() >= until:
+                return False
+            await self._clock.sleep(_LOOK_EVERY_SECONDS)
 
     async def _insist(self, tell: Tell) -> None:
         """Try until it is told, or no news any more."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from responder.sandbox.inboxes.pagerduty import PagedAlert
 from tests.flow.harness import QUICK, SHORT, Stage, stage
 from tests.shared import run_story
@@ -48,5 +50,31 @@ def test_what_was_rolled_back_is_announced_when_it_is_back(tmp_path: Path) -> No
             here.world.release("v3")
             await here.until(lambda: page.state == "resolved", timedelta(minutes=2), "resolved")
             assert len(returns(here)[0]) == 1
+
+    run_story(story())
+
+
+@pytest.mark.parametrize("outcome", ["TrafficProven", "RolledBack"])
+def test_an_undo_that_is_undone_is_one_page(tmp_path: Path, outcome: str) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await here.rest(timedelta(minutes=3, seconds=30))
+            here.world.release("v2", error_rate=0.05)
+            await here.until(lambda: outcome in str(here.status().get("timeline")), 360 * SECONDS, outcome)
+            here.world.release("v2", error_rate=0.05)
+            await here.until(lambda: "Reverted by" in str(here.status().get("page")), 20 * SECONDS, "noticed")
+            # Its pods serve, and their return is what the incident tells already.
+            await here.rest(90 * SECONDS)
+            assert here.record()["spec"]["servings"][-1]["revision"]["uid"] == here.rs_uid("v2")
+            assert returns(here) == ([], [])
+            page = here.page()
+            assert page is not None
+            assert "Reverted by" in page.summary
+
+            # Nor does whoever leads next.
+            await here.stop()
+            await here.start()
+            await here.rest(30 * SECONDS)
+            assert returns(here) == ([], [])
 
     run_story(story())

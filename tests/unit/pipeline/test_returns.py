@@ -6,8 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from responder.pipeline.returns import find_return
+from responder.pipeline.returns import find_return, tells_of
 from responder.workloads.ledger import KnownBad, Ledger, Serving
+from tests.unit.pipeline.test_settle import incident
 from tests.unit.rules.build import HOUR, MINUTE, NOW, reference, serving
 
 ROLLED_BACK = NOW - HOUR
@@ -61,3 +62,26 @@ def test_a_template_released_anew_is_the_same_by_its_hash() -> None:
     anew = reference("v2").model_copy(update={"uid": "uid-v2-made-anew"})
     back = V2_BACK.model_copy(update={"revision": anew})
     assert find_return(ledger(V2_FIRST, V1_AGAIN, back)) is not None
+
+
+@pytest.mark.parametrize(
+    ("reason", "closed_at", "tells"),
+    [
+        ("RevertedByOwner", None, True),
+        ("RevertedByAnother", NOW, True),
+        # It began to serve after that incident had closed: another return, and news.
+        ("RevertedByAnother", NOW - 2 * MINUTE, False),
+        ("EveryGuardPassed", None, False),
+        ("EveryGuardPassed", NOW, False),
+    ],
+)
+def test_what_its_incident_tells_of_is_no_news(reason: str, closed_at: datetime | None, tells: bool) -> None:
+    found = find_return(ledger(V2_FIRST, V1_AGAIN, V2_BACK))
+    assert found is not None
+    undone = incident(NOW, firing=True)
+    times = undone.status.times.model_copy(update={"closed_at": closed_at})
+    status = undone.status.model_copy(update={"reason": reason, "times": times})
+    assert tells_of(undone.model_copy(update={"status": status}), found) is tells
+    other = find_return(ledger(V2_FIRST, V1_AGAIN, serving("v3", NOW - MINUTE), bad="v3"))
+    assert other is not None
+    assert not tells_of(undone.model_copy(update={"status": status}), other)
