@@ -29,6 +29,8 @@ MAX_EVIDENCE_TEXT = 800
 _FIRST = ("responder_rule", "namespace", *KIND_BY_LABEL, "alertname", "severity")
 # The server writes these as \\u003c and the like. Source: Go encoding/json, HTMLEscape.
 _ESCAPED = "<>&"
+# What JSON has around a single text and its name.
+_AROUND_BYTES = len('{"": ""}')
 
 
 def cut(text: str, most: int) -> str:
@@ -38,6 +40,8 @@ def cut(text: str, most: int) -> str:
 
 def fit_alert(entry: AlertEntry) -> AlertEntry:
     """The alert within its bounds: labels before annotations, what rules are matched by first."""
+    if _fits_however_escaped(entry):
+        return entry
     room = MAX_ALERT_BYTES
     labels, room, cut_labels = _fit(sorted(entry.labels.items(), key=_order), room)
     annotations, _, cut_annotations = _fit(entry.annotations.items(), room)
@@ -109,6 +113,15 @@ def _fit_evidence(evidence: dict[str, str]) -> dict[str, str]:
         sizes[key] += more
         room -= more
     return {key: cut(value, sizes[key]) for key, value in evidence.items()}
+
+
+def _fits_however_escaped(entry: AlertEntry) -> bool:
+    """Whether it is so small that nothing of it has to be measured as JSON, as most alerts are."""
+    texts = [*entry.labels.items(), *entry.annotations.items()]
+    text = "".join(key + value for key, value in texts)
+    # A character may be written as \u003c; one beyond the first 65,536 as two of these.
+    most = (6 if text.isascii() else 12) * len(text) + _AROUND_BYTES * len(texts)
+    return most <= MAX_ALERT_BYTES and len(texts) <= MAX_ENTRIES and len(entry.generator_url) <= MAX_URL
 
 
 def _fit(texts: Iterable[tuple[str, str]], room: int) -> tuple[dict[str, str], int, int]:

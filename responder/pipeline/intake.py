@@ -34,6 +34,8 @@ UNATTRIBUTED = "Unattributed"
 _ATTEMPTS = 6
 # Deliveries under way at once; one beyond is answered 503 and comes again.
 _MOST_DELIVERIES = 64
+# Two senders' and a resend's: with more of them under way, a storm has begun.
+_FEW_DELIVERIES = 4
 # People are told of alerts that wait beside the answer to the sender, which must not hang on it for long.
 _TELL_SECONDS = 10
 
@@ -95,6 +97,9 @@ class Intake:
         self._telling = False
         self._locks: defaultdict[WorkloadKey, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._under_way = 0
+        self._eased = asyncio.Event()
+        # The incident of each workload that was written to last: mostly the one that is still open.
+        self._latest: dict[WorkloadKey, int] = {}
 
     async def receive(self, group: AlertGroup) -> Receipt:
         """Take a delivery in. Raises ResponderError when it can't be written and has to come again."""
@@ -103,6 +108,12 @@ class Intake:
     async def refused(self, reason: str, message: str, peer: str) -> None:
         """Tell people that a delivery was refused."""
         await self._refusals.tell(reason, message, peer)
+
+    async def quiet(self) -> None:
+        """Return once only a few deliveries are under way: what is less urgent than them may go on."""
+        while self._under_way > _FEW_DELIVERIES:
+            self._eased.clear()
+            await self._eased.wait()
 
     async def take(self, alerts: Iterable[Alert]) -> Receipt:
         """Return once every alert is on an incident, held, or refused for good. Raises ResponderError."""
@@ -118,6 +129,8 @@ class Intake:
             results = [task.result() for task in tasks]
         finally:
             self._under_way -= 1
+            if self._under_way <= _FEW_DELIVERIES:
+                self._eased.set()
         receipts = [result for result in results if isinstance(result, Receipt)]
         for result in results:
             if isinstance(result, ResponderError):
@@ -142,6 +155,8 @@ class Intake:
     async def _take(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
         async with self._locks[key]:
             try:
+                if await self._write_again(key, alerts):
+                    return Receipt(accepted=len(alerts), held=0)
                 return await self._write(key, alerts)
             except (Invalid, TooLarge) as error:
                 log.warning("incident_full", workload=str(key), alerts=len(alerts), error=str(error))
@@ -152,6 +167,20 @@ class Intake:
                     raise IntakeUnavailable(str(error)) from error
                 log.warning("namespace_missing", workload=str(key), error=str(error))
         return await self._take(self.unattributed, alerts)
+
+    async def _write_again(self, key: WorkloadKey, alerts: list[Alert]) -> bool:
+        """Write to the incident that was written to before; False when that is not open any more.
+
+        Most deliveries of a storm are others' copies or come again: one read tells that nothing is new.
+        """
+        latest = self._latest.get(key)
+        if latest is None or not self._is_open(key, latest):
+            return False
+        incident = await self._store.write_alerts(key, latest, _entries(alerts))
+        if incident is None or incident.phase is Phase.CLOSED:
+            return False
+        self._wake(incident)
+        return True
 
     async def _write(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
         """Write to the workload's open incident, or open one for instances that none took yet."""
@@ -172,6 +201,7 @@ class Intake:
                 if incident is None:
                     continue
             if incident.phase is not Phase.CLOSED:
+                self._latest[key] = incident.spec.sequence
                 self._wake(incident)
                 break
             # It closed while this was on its way: what it did not take belongs to the next one.

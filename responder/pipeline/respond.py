@@ -98,6 +98,7 @@ class Responder:
         metrics: Metrics,
         decide_every: timedelta,
         on_applied: Callable[[WorkloadKey], None],
+        turns: Turns,
     ) -> None:
         self._kubernetes = kubernetes
         self._prometheus = prometheus
@@ -109,7 +110,7 @@ class Responder:
         self._decide_every = decide_every
         self._on_applied = on_applied
         self._stuck = StuckPods(kubernetes, store, clock)
-        self._turns = Turns()
+        self._turns = turns
 
     async def step(self, incident: Incident, *, routine: bool = False) -> Step:
         """Do what the incident's phase asks for. Raises Conflict when it changed meanwhile: read it again.
@@ -354,7 +355,7 @@ class Responder:
             return Step(closed, AT_ONCE)
         if fit_status(incident, status) != incident.status:
             incident = await self._store.record(incident, status)
-        return Step(incident, self._decide_every)
+        return Step(incident, self._turns.rest(self._decide_every))
 
     async def _end(
         self, incident: Incident, outcome: Outcome, verdict: Verdict, checks: tuple[Verdict, ...]

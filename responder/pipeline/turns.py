@@ -1,31 +1,77 @@
 """Whose turn it is to be judged: in a storm only so many at once, so that taking alerts in is never held up.
 
-What has a reason to be looked at now goes before what is merely looked at again. Called by respond and watch.
+What has a reason to be looked at now goes before what is merely looked at again, and deliveries go before
+both. Called by respond and watch.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 _WITH_A_REASON = 4
 _ROUTINE = 2
 # Whoever takes longer waits for somebody that does not answer, and is not to keep others from being judged.
 _LONGEST_SECONDS = 2.0
+# So long a turn stands back for others: a storm that never pauses must not keep all from being judged.
+_STAND_BACK_SECONDS = 1.0
+_STAND_BACK_ROUTINE_SECONDS = 5.0
+# A judgement is some 25 requests to the API server and Prometheus: at most 7 of them a second by routine.
+_BETWEEN_JUDGEMENTS = timedelta(milliseconds=150)
 
 
 class Turns:
-    """The turns of one kind of work."""
+    """The turns of one kind of work.
 
-    def __init__(self) -> None:
+    `quiet` returns once few deliveries are under way; `count` says how many there are to look at, and `apart`
+    how long it has to be between two of them by routine.
+    """
+
+    def __init__(
+        self,
+        quiet: Callable[[], Awaitable[None]],
+        count: Callable[[], int],
+        apart: timedelta = _BETWEEN_JUDGEMENTS,
+    ) -> None:
+        self._quiet = quiet
+        self._count = count
+        self._apart = apart
         self._with_a_reason = asyncio.Semaphore(_WITH_A_REASON)
         self._routine = asyncio.Semaphore(_ROUTINE)
+        # Who has a reason, and waits for a turn or holds one.
+        self._urgent = 0
+        self._none_urgent = asyncio.Event()
+
+    def rest(self, every: timedelta) -> timedelta:
+        """How long until something is looked at again without a reason: `every`, or longer if there are many.
+
+        Up to 100 incidents are judged anew every 15 s, 1,000 every 150 s.
+        """
+        return max(every, self._count() * self._apart)
 
     @asynccontextmanager
     async def turn(self, *, routine: bool) -> AsyncIterator[None]:
         """Wait for a turn and hold it while the context lasts, but no longer than a few seconds."""
-        turns, held = self._routine if routine else self._with_a_reason, True
+        if routine:
+            async with self._turn(self._routine, self._quiet_and_none_urgent, _STAND_BACK_ROUTINE_SECONDS):
+                yield
+            return
+        self._urgent += 1
+        try:
+            async with self._turn(self._with_a_reason, self._quiet, _STAND_BACK_SECONDS):
+                yield
+        finally:
+            self._urgent -= 1
+            if not self._urgent:
+                self._none_urgent.set()
+
+    @asynccontextmanager
+    async def _turn(
+        self, turns: asyncio.Semaphore, others_are_done: Callable[[], Awaitable[None]], at_most_seconds: float
+    ) -> AsyncIterator[None]:
+        held = True
 
         def give_back() -> None:
             nonlocal held
@@ -34,9 +80,27 @@ class Turns:
                 turns.release()
 
         await turns.acquire()
-        timer = asyncio.get_running_loop().call_later(_LONGEST_SECONDS, give_back)
         try:
-            yield
+            await _stand_back(others_are_done, at_most_seconds)
+            timer = asyncio.get_running_loop().call_later(_LONGEST_SECONDS, give_back)
+            try:
+                yield
+            finally:
+                timer.cancel()
         finally:
-            timer.cancel()
             give_back()
+
+    async def _quiet_and_none_urgent(self) -> None:
+        await self._quiet()
+        while self._urgent:
+            self._none_urgent.clear()
+            await self._none_urgent.wait()
+
+
+async def _stand_back(others_are_done: Callable[[], Awaitable[None]], at_most_seconds: float) -> None:
+    """Let others go first, for so long at most."""
+    try:
+        async with asyncio.timeout(at_most_seconds):
+            await others_are_done()
+    except TimeoutError:
+        return

@@ -6,7 +6,7 @@ Writes first serving, complete and healthy times into WorkloadRecords, and tells
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -35,6 +35,8 @@ _RETRY_SECONDS = 5.0
 _CATCH_UP_SECONDS = 5.0
 # A record is not written at every look that finds a revision healthy, only this often.
 _HEALTH_WRITES = timedelta(minutes=1)
+# Of the looks at how healthy workloads are: a thousand of them take turns within a minute.
+_BETWEEN_LOOKS = timedelta(milliseconds=50)
 
 # Called with the workload's record after a change, and whether another revision began to serve.
 OnChange = Callable[[WorkloadRecord, bool], None]
@@ -55,11 +57,12 @@ class RevisionWatch:
         every: timedelta,
         on_change: OnChange,
         on_template: OnTemplate,
+        quiet: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._every = every
         self._clock = clock
-        turns = Turns()
+        turns = Turns(quiet, lambda: len(self._ledgers), _BETWEEN_LOOKS)
         self._ledgers = [_Ledger(file, store, gatherer, clock, on_change, turns) for file in files]
         places = sorted({(ledger.key.namespace, ledger.key.kind) for ledger in self._ledgers})
         self._scenes = [_Scene(kubernetes, *place, self._ledgers_of(*place), on_template) for place in places]
@@ -226,7 +229,7 @@ class _Ledger:
                 await self._clock.sleep(_RETRY_SECONDS)
                 continue
             try:
-                async with asyncio.timeout(every.total_seconds()):
+                async with asyncio.timeout(self._turns.rest(every).total_seconds()):
                     await self._seen.wait()
             except TimeoutError:
                 continue

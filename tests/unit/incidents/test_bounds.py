@@ -107,6 +107,15 @@ def test_an_alert_is_never_larger_than_its_bound(character: str) -> None:
     assert fitted.dropped >= 600 - len(fitted.labels) - len(fitted.annotations)
 
 
+@pytest.mark.parametrize("character", ["x", "<", "é", "語", "😀", "\x00", '"'])
+def test_what_is_left_as_it_is_without_being_measured_fits(character: str) -> None:
+    texts = {"a": ""}
+    while fit_alert(unmeasured := entry(texts, texts)) is unmeasured:
+        assert json_size(texts) * 2 <= MAX_ALERT_BYTES
+        texts = {"a": texts["a"] + character}
+    assert len(texts["a"]) > 100
+
+
 def test_there_are_only_so_many_labels() -> None:
     fitted = fit_alert(entry({str(n): "" for n in range(MAX_ENTRIES + 7)}))
     assert (len(fitted.labels), fitted.dropped) == (MAX_ENTRIES, 7)

@@ -1,0 +1,111 @@
+"""What a delivery costs in a storm: one request where nothing is new, none of which is lost for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from responder.incidents.advance import settled
+from responder.incidents.model import Incident
+from responder.pipeline.close import close, finish
+from responder.pipeline.intake import Receipt
+from responder.sandbox.api.faults import Delay, FaultRule
+from tests.property.deliveries import Instance, Tale
+from tests.property.desk import KEY, Desk, alert_of, desk
+from tests.shared import run_story
+
+FIRST = Instance("HighErrorRate", 1, (0.0, 0.0), None)
+SECOND = Instance("Slow", 1, (0.0, 0.0), None)
+
+
+@asynccontextmanager
+async def staged(folder: Path) -> AsyncIterator[Desk]:
+    async with desk(Tale((FIRST, SECOND), (), None, (), (), 0), folder) as here:
+        yield here
+
+
+async def deliver(here: Desk, *instances: Instance) -> Receipt:
+    return await here.replicas[0].intake.take([alert_of(each, 0, firing=True) for each in instances])
+
+
+async def requests_of(here: Desk, *instances: Instance) -> list[str]:
+    """The methods of the requests that a delivery takes."""
+    here.server.log.clear()
+    await deliver(here, *instances)
+    return [each.method for each in here.server.log if "watch" not in each.query]
+
+
+async def only_incident(here: Desk, number: int = 1) -> Incident:
+    return await here.leader.get(KEY.namespace, KEY.incident_name(number))
+
+
+def test_a_delivery_that_comes_again_is_one_read(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            await deliver(here, FIRST)
+            before = await only_incident(here)
+            assert await requests_of(here, FIRST) == ["GET"]
+            assert await only_incident(here) == before
+
+    run_story(story())
+
+
+def test_what_is_new_in_it_is_written_at_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            await deliver(here, FIRST)
+            assert await requests_of(here, FIRST, SECOND) == ["GET", "PATCH"]
+            assert set((await only_incident(here)).firing) == {FIRST.name, SECOND.name}
+
+    run_story(story())
+
+
+def test_an_incident_that_closed_unseen_takes_no_more(tmp_path: Path) -> None:
+    """Nobody has told this replica: what its incident took is held, what is new opens the next one."""
+
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            await deliver(here, FIRST)
+            here.replicas[0].following.cancel()
+            incident = await only_incident(here)
+            status = settled(incident.status, here.clock.now(), None, "over")
+            await finish(here.leader, here.clock, await close(here.leader, here.clock, incident, status))
+            assert await deliver(here, FIRST) == Receipt(accepted=0, held=1)
+            assert await deliver(here, SECOND) == Receipt(accepted=1, held=0)
+            assert set((await only_incident(here)).spec.alerts) == {FIRST.name}
+            assert set((await only_incident(here, 2)).firing) == {SECOND.name}
+
+    run_story(story())
+
+
+def test_an_incident_that_somebody_deleted_unseen_is_opened_anew(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            await deliver(here, FIRST)
+            here.replicas[0].following.cancel()
+            here.store.delete("incidents.responder.dev", KEY.namespace, KEY.incident_name(1))
+            assert await deliver(here, FIRST) == Receipt(accepted=1, held=0)
+            assert set((await only_incident(here)).firing) == {FIRST.name}
+
+    run_story(story())
+
+
+def test_it_is_quiet_while_few_deliveries_are_under_way(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            await deliver(here, FIRST)
+            intake, loop = here.replicas[0].intake, asyncio.get_running_loop()
+            await intake.quiet()
+            here.server.faults.add(FaultRule("GET", "/incidents/", Delay(5)))
+            began = loop.time()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(6):
+                    group.create_task(deliver(here, FIRST))
+                await here.clock.sleep(0)
+                await intake.quiet()
+                # One workload's are taken in one after the other: four are left when two are done.
+                assert loop.time() - began > 10
+
+    run_story(story())
