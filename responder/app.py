@@ -187,6 +187,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         protected=settings.protected_namespaces,
         look_at_secrets=settings.look_at_secrets,
         look_for_drivers=settings.look_for_drivers,
+        last_seen=lambda key: None if app.watch is None else app.watch.last_seen(key),
     )
     resuming = Resuming(kubernetes, store, rules, clock)
     drivers = _drivers(parts, kubernetes, store, gatherer, term, resuming)

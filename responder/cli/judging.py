@@ -54,6 +54,7 @@ async def looking(settings: Settings, clock: Clock) -> AsyncIterator[Look]:
             protected=settings.protected_namespaces,
             look_at_secrets=settings.look_at_secrets,
             look_for_drivers=settings.look_for_drivers,
+            last_seen=lambda key: None,
         )
         yield Look(store, gatherer, rules, clock, storm_wait=settings.storm_wait)
 

@@ -1,32 +1,36 @@
 """Reading the world once for a judgement: cluster, record, Prometheus, marks, answers. Decides nothing.
 
-Reads that don't depend on each other run at the same time: first the cluster and
-Alertmanager, then Prometheus.
+All of it runs at the same time. What depends on the revisions is asked about those that the watch saw last,
+and asked again where others are read.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+
+import structlog
 
 from responder.actions.pause import look_at_owner
 from responder.actions.rollback import read_history
-from responder.actions.undo import Fence
 from responder.clients.kubernetes import Forbidden, Kubernetes, NotFound, Object, paths
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
+from responder.errors import ResponderError
 from responder.incidents.decision import choices_of
 from responder.incidents.model import Incident
 from responder.incidents.phases import Phase
 from responder.incidents.store import IncidentStore
 from responder.pipeline.active import ActiveAlerts
+from responder.pipeline.basis import Basis, Known, find_basis
 from responder.pipeline.others import OtherWorkloads
-from responder.pipeline.preflight import look_ahead
 from responder.pipeline.questions import Questions, comparisons_of
+from responder.pipeline.replies import Asker, Replies
 from responder.rules.conditions import Comparison
-from responder.rules.facts import Answer, Facts, Freeze, Pausing, Preflight, Question
+from responder.rules.facts import Answer, Facts, Freeze, Pausing, Question
 from responder.rules.measurement import Measurement
 from responder.rules.model import GitOps, Rule, RuleFile
 from responder.tasks import together
@@ -39,6 +43,11 @@ from responder.workloads.revision import Revision
 from responder.workloads.target import Target, select_target
 from responder.workloads.views import Pod
 
+log = structlog.get_logger(__name__)
+
+# What was asked longer than this before the revisions had been read is asked again.
+_EARLY = timedelta(seconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -48,6 +57,7 @@ class Cluster:
     ledger: Ledger
     freezes: tuple[Freeze, ...]
     answer: Answer | None
+    read_at: datetime
     # Canaries and Rollouts of the namespace; None where they were to be looked at and may not be.
     drivers: tuple[Object, ...] | None = ()
 
@@ -90,6 +100,7 @@ class Gatherer:
     Nothing in namespaces that a pattern of `protected` matches, or in `home`, is ever rolled back.
 
     Secrets are looked at only on demand: whoever may read that one exists may read what it says.
+    `last_seen` is asked what a watch saw of a workload.
     """
 
     def __init__(
@@ -105,6 +116,7 @@ class Gatherer:
         protected: tuple[str, ...],
         look_at_secrets: bool,
         look_for_drivers: bool,
+        last_seen: Callable[[WorkloadKey], Known | None],
     ) -> None:
         self._kubernetes = kubernetes
         self._store = store
@@ -114,7 +126,8 @@ class Gatherer:
         self._home = home
         self._others = others
         self._protected = protected
-        self._look_at_secrets = look_at_secrets
+        self._asker = Asker(kubernetes, prometheus, secrets=look_at_secrets)
+        self._last_seen = last_seen
         self._look_for_drivers = look_for_drivers
 
     async def gather(
@@ -124,58 +137,83 @@ class Gatherer:
 
         A Prometheus that does not answer is no error here: what it would have said stays unknown.
         """
-        async with together() as group:
-            silent = group.create_task(self._active.none_of(incident))
-            reading = group.create_task(self._read_cluster(incident))
-        cluster = reading.result()
-        bad, target, owners = cluster.bad, cluster.target, cluster.owners
-        now = self._clock.now()
-        questions = Questions(self._prometheus, file, now, bad, target)
-        began = None if bad is None else cluster.ledger.served_from(bad)
         leaves = comparisons_of(rules)
         async with together() as group:
-            measured = group.create_task(questions.measure_now(leaves))
-            before = group.create_task(questions.measure_before(leaves, began))
-            series = group.create_task(questions.fetch_series(leaves, began))
-            beside_until = _beside_until(cluster.ledger, target, now)
-            apart = group.create_task(questions.measure_apart(leaves, began, beside_until))
-            by_pod = group.create_task(questions.count_by_pod(leaves))
-            dependencies = group.create_task(questions.measure_dependencies(began))
-            preflight = group.create_task(self._look_ahead(incident, cluster.history, target))
+            early = group.create_task(self._ask_early(incident, file, leaves))
+            reading = group.create_task(self._read_cluster(incident))
+            silent = group.create_task(self._active.none_of(incident))
+        cluster = reading.result()
+        owners = cluster.owners
+        async with together() as group:
+            asking = group.create_task(self._ask(incident, file, leaves, cluster, early.result()))
             pausing = group.create_task(self._look_at_owners(incident, file, owners))
-            pending = group.create_task(questions.list_pending())
-            nodes = group.create_task(self._read_nodes(cluster.history))
+        replies = asking.result()
         return Facts(
-            now=now,
+            now=replies.now,
             incident=incident.metadata.uid,
             file=file,
             rules=rules,
             firing=() if silent.result() else firing,
             history=cluster.history,
             ledger=cluster.ledger,
-            bad=bad,
-            target=target,
-            measurements=measured.result(),
-            before=before.result(),
-            series=series.result(),
-            apart=apart.result(),
-            by_pod=by_pod.result(),
-            nodes=nodes.result(),
-            preflight=preflight.result(),
+            bad=cluster.bad,
+            target=cluster.target,
+            measurements=replies.measurements,
+            before=replies.before,
+            series=replies.series,
+            apart=replies.apart,
+            by_pod=replies.by_pod,
+            nodes=_nodes(cluster.history, replies.pods),
+            preflight=replies.preflight,
             owners=owners,
             drivers_seen=cluster.drivers is not None,
             pausing=pausing.result(),
-            others=self._others.beside(incident, pending.result(), now),
-            dependencies=dependencies.result(),
+            others=self._others.beside(incident, replies.pending, replies.now),
+            dependencies=replies.dependencies,
             freezes=cluster.freezes,
             protected=self._protection(incident.key),
             question=_question(incident),
             answer=cluster.answer,
             answers_spent=incident.status.answers_spent,
             blamed=incident.status.blamed,
-            expired=now >= _expiry(incident, file),
-            trouble=questions.trouble,
+            expired=replies.now >= _expiry(incident, file),
+            trouble=replies.trouble,
         )
+
+    async def _ask_early(
+        self, incident: Incident, file: RuleFile, leaves: tuple[Comparison, ...]
+    ) -> Replies | None:
+        """Ask about the revisions that the watch saw last; None where that can't be, or fails.
+
+        An error must not cut off the reads beside it: those may show that something else is to be asked.
+        """
+        known, now = self._last_seen(incident.key), self._clock.now()
+        if known is None:
+            return None
+        basis = find_basis(incident, known.history, known.ledger, now)
+        try:
+            return await self._asker.ask(file, leaves, basis, now)
+        except ResponderError as error:
+            log.info("asked_too_early", error=str(error))
+            return None
+
+    async def _ask(
+        self,
+        incident: Incident,
+        file: RuleFile,
+        leaves: tuple[Comparison, ...],
+        cluster: Cluster,
+        early: Replies | None,
+    ) -> Replies:
+        """What was answered early, where it was asked about these very revisions; else ask now."""
+
+        def basis_at(instant: datetime) -> Basis:
+            return find_basis(incident, cluster.history, cluster.ledger, instant)
+
+        now = cluster.read_at
+        if early is not None and now - early.now <= _EARLY and early.basis == basis_at(early.now):
+            return early
+        return await self._asker.ask(file, leaves, basis_at(now), now)
 
     async def read_history(self, key: WorkloadKey) -> History | None:
         """The workload with its revisions as they are now; None when it is gone."""
@@ -183,7 +221,7 @@ class Gatherer:
 
     async def measure_rules(self, file: RuleFile, rules: tuple[Rule, ...]) -> dict[Comparison, Measurement]:
         """What the rules' conditions compare, measured now."""
-        return await Questions(self._prometheus, file, self._clock.now(), None, None).measure_now(
+        return await Questions(self._prometheus, file, self._clock.now(), Basis()).measure_now(
             comparisons_of(rules)
         )
 
@@ -211,19 +249,12 @@ class Gatherer:
         found = history.result()
         marks = () if found is None else _freeze(found.workload.raw, str(key), self._clock.now())
         return Cluster(
-            found, record.result().spec, (*marks, *freezes.result().marks), answer.result(), drivers.result()
-        )
-
-    async def _look_ahead(
-        self, incident: Incident, history: History | None, target: Target | None
-    ) -> Preflight | None:
-        if history is None or target is None:
-            return None
-        rollback = incident.status.rollback
-        attempt = 1 if rollback is None else rollback.attempt + 1
-        fence = Fence(history.workload.fence, incident.fence(attempt))
-        return await look_ahead(
-            self._kubernetes, history, target.revision, fence, secrets=self._look_at_secrets
+            found,
+            record.result().spec,
+            (*marks, *freezes.result().marks),
+            answer.result(),
+            self._clock.now(),
+            drivers.result(),
         )
 
     async def _look_at_owners(
@@ -245,21 +276,6 @@ class Gatherer:
             except Forbidden:
                 return None
         return tuple(found)
-
-    async def _read_nodes(self, history: History | None) -> dict[str, str] | None:
-        """The node of each pod of the current revision; None where nobody may or can look."""
-        bad = None if history is None else history.current
-        if history is None or bad is None or not bad.hash:
-            return None
-        selector = f"{history.workload.hash_label}={bad.hash}"
-        try:
-            listed = await self._kubernetes.list(
-                paths.pods(history.workload.namespace), label_selector=selector
-            )
-        except Forbidden:
-            return None
-        pods = (pod for pod in map(Pod, listed.items) if history.revision_of(pod) == bad)
-        return {pod.name: pod.node for pod in pods if pod.node}
 
     async def _read_answer(self, incident: Incident) -> Answer | None:
         ask = incident.status.ask
@@ -283,10 +299,13 @@ class Gatherer:
         return None
 
 
-def _beside_until(ledger: Ledger, target: Target | None, now: datetime) -> datetime | None:
-    """Until when the target's pods served beside the new ones; None where nobody saw them serve."""
-    serving = None if target is None else ledger.latest_serving(target.revision.uid)
-    return None if serving is None else serving.ended_at or now
+def _nodes(history: History | None, pods: list[Object] | None) -> dict[str, str] | None:
+    """The node of each pod of the current revision; None where nobody may or can look."""
+    if history is None or pods is None:
+        return None
+    bad = history.current
+    owned = (pod for pod in map(Pod, pods) if history.revision_of(pod) == bad)
+    return {pod.name: pod.node for pod in owned if pod.node}
 
 
 def _expiry(incident: Incident, file: RuleFile) -> datetime:

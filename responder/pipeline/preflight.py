@@ -1,20 +1,19 @@
 """Looking ahead of an undo: is there what the target needs, would the server take the patch? Decides nothing.
 
-Called by gather.py beside its questions to Prometheus, so that it takes no time of its own.
+Called by replies.py beside the questions to Prometheus, so that it takes no time of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from responder.actions.undo import Fence, NothingToUndo, plan_undo
+from responder.actions.undo import Fence, NothingToUndo, Operation, plan_undo
 from responder.clients.kubernetes import ApiError, Forbidden, Invalid, Kubernetes, NotFound, Object, paths
 from responder.rules.facts import Preflight
 from responder.tasks import together
-from responder.workloads.history import History
 from responder.workloads.references import ACCOUNT, CLAIM, CONFIG_MAP, SECRET, Reference, find_references
 from responder.workloads.revision import Revision
-from responder.workloads.templates import same_template
+from responder.workloads.templates import Template, same_template
 from responder.workloads.views import FREEZE
 from responder.workloads.workload import Workload, parse_workload
 
@@ -39,19 +38,41 @@ class _DryRun:
     changed: bool = False
 
 
-async def look_ahead(
-    kubernetes: Kubernetes, history: History, target: Revision, fence: Fence, *, secrets: bool
-) -> Preflight:
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is tried: the patch of the workload at `path`, None where there can be none, and its template."""
+
+    path: str
+    namespace: str
+    patch: list[Operation] | None
+    template: Template
+
+
+def plan_trial(workload: Workload, target: Revision, fence: Fence) -> Trial:
+    """The very patch of the undo, apart from a freeze, which guards of its own look at."""
+    path = paths.workload(workload.kind, workload.namespace, workload.name)
+    return Trial(path, workload.namespace, _plan(workload, target, fence), target.template)
+
+
+def _plan(workload: Workload, target: Revision, fence: Fence) -> list[Operation] | None:
+    if workload.paused or workload.terminating:
+        return None
+    try:
+        return plan_undo(workload, target, fence, freeze_overruled=FREEZE in workload.annotations)
+    except NothingToUndo:
+        return None
+
+
+async def look_ahead(kubernetes: Kubernetes, trial: Trial, *, secrets: bool) -> Preflight:
     """What stands in the way of going back to the target. Secrets are read only where `secrets` says so.
 
     Raises the Kubernetes client's errors for objects that can't be read, other than for want of a right.
     """
-    references = find_references(target.template)
+    references = find_references(trial.template)
     looked = [each for each in references[:_MOST_REFERENCES] if secrets or each.kind != SECRET]
-    namespace = history.workload.namespace
     async with together() as group:
-        trying = group.create_task(_try(kubernetes, history.workload, target, fence))
-        reading = {each: group.create_task(_missing(kubernetes, namespace, each)) for each in looked}
+        trying = group.create_task(_try(kubernetes, trial))
+        reading = {each: group.create_task(_missing(kubernetes, trial.namespace, each)) for each in looked}
     answers = {each: task.result() for each, task in reading.items()}
     tried = trying.result()
     return Preflight(
@@ -81,18 +102,11 @@ def _keys(obj: Object) -> set[str]:
     return {*(obj.get("data") or {}), *(obj.get("binaryData") or {})}
 
 
-async def _try(kubernetes: Kubernetes, workload: Workload, target: Revision, fence: Fence) -> _DryRun:
-    """The very patch as a dry run, apart from a freeze, which guards of its own look at."""
-    if workload.paused or workload.terminating:
-        return _DryRun(tried=False)
-    frozen = FREEZE in workload.annotations
-    try:
-        operations = plan_undo(workload, target, fence, freeze_overruled=frozen)
-    except NothingToUndo:
+async def _try(kubernetes: Kubernetes, trial: Trial) -> _DryRun:
+    if trial.patch is None:
         return _DryRun(tried=False)
     try:
-        path = paths.workload(workload.kind, workload.namespace, workload.name)
-        answer = await kubernetes.json_patch(path, operations, dry_run=True)
+        answer = await kubernetes.json_patch(trial.path, trial.patch, dry_run=True)
     except NotFound as error:
         return _DryRun(untold=str(error))
     except Invalid as error:
@@ -104,4 +118,4 @@ async def _try(kubernetes: Kubernetes, workload: Workload, target: Revision, fen
     except ApiError as error:
         # Among them a webhook that is down (500), or that does not say what it does to dry runs (400).
         return _DryRun(untold=str(error))
-    return _DryRun(changed=not same_template(parse_workload(answer).template, target.template))
+    return _DryRun(changed=not same_template(parse_workload(answer).template, trial.template))

@@ -1,6 +1,6 @@
 """The questions to Prometheus for one judgement: each metric now, before, at short range. Decides nothing.
 
-Asked by gather.py, all at the same time. What stays without an answer is unknown, never an error.
+Asked by replies.py, all at the same time. What stays without an answer is unknown, never an error.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 
 from responder.clients.measure import measure
 from responder.clients.prometheus import Prometheus, PrometheusUnavailable, QueryRejected
+from responder.pipeline.basis import Basis
 from responder.rules.conditions import Comparison, comparisons
 from responder.rules.facts import Apart, DependencyState, PodCount, Series
 from responder.rules.measurement import Measurement
 from responder.rules.model import Dependency, Metric, Rule, RuleFile
 from responder.rules.promql import render, split_by, workload_labels
 from responder.tasks import together
-from responder.workloads.revision import Revision
-from responder.workloads.target import Target
 from responder.workloads.workload import HASH_LABELS
 
 # What our scrape configuration gives every series of a pod, so that metrics split by revision and pod.
@@ -39,14 +38,12 @@ class Questions:
         prometheus: Prometheus,
         file: RuleFile,
         now: datetime,
-        bad: Revision | None,
-        target: Target | None,
+        basis: Basis,
     ) -> None:
         self._prometheus = prometheus
         self._file = file
         self._now = now
-        self._bad = bad
-        self._target = target
+        self._basis = basis
         self._hash_label = HASH_METRIC_LABELS[file.workload.kind]
         self.trouble = ""
 
@@ -58,13 +55,11 @@ class Questions:
             }
         return {leaf: task.result() for leaf, task in tasks.items()}
 
-    async def measure_before(
-        self, leaves: tuple[Comparison, ...], began: datetime | None
-    ) -> dict[Comparison, Measurement]:
+    async def measure_before(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, Measurement]:
         """Each comparison's metric of the target, just before the bad revision began to serve."""
-        if began is None or self._target is None:
+        began, target = self._basis.began, self._basis.target
+        if began is None or target is None:
             return {}
-        target = self._target.revision
         async with together() as group:
             tasks = {leaf: group.create_task(self._measure_target(leaf, target, began)) for leaf in leaves}
         return {leaf: task.result() for leaf, task in tasks.items()}
@@ -72,11 +67,11 @@ class Questions:
     async def fetch_series(
         self,
         leaves: tuple[Comparison, ...],
-        began: datetime | None,
         selector: Mapping[str, str] | None = None,
     ) -> dict[str, Series]:
         """Each metric at short range, from the clean gap before the bad revision until now."""
         metrics = {leaf.metric: self._file.metrics[leaf.metric] for leaf in leaves}
+        began = self._basis.began
         if began is None or began >= self._now:
             return {}
         start = began - self._file.rollback.clean_gap
@@ -99,37 +94,33 @@ class Questions:
             return None
         return [sample.labels for sample in found]
 
-    async def measure_dependencies(self, began: datetime | None) -> dict[str, DependencyState]:
+    async def measure_dependencies(self) -> dict[str, DependencyState]:
         """What the rule file says that the service calls, by its name there: now, and at short range."""
         async with together() as group:
             tasks = {
-                each.name: group.create_task(self._measure_dependency(each, began))
+                each.name: group.create_task(self._measure_dependency(each))
                 for each in self._file.dependencies
             }
         return {name: task.result() for name, task in tasks.items()}
 
-    async def _measure_dependency(self, dependency: Dependency, began: datetime | None) -> DependencyState:
+    async def _measure_dependency(self, dependency: Dependency) -> DependencyState:
         workload = dependency.workload
         selector = self._file.selector if workload is None else workload_labels(workload)
         leaves = comparisons(dependency.condition)
         async with together() as group:
             tasks = {leaf: group.create_task(self._measure_enough(leaf, selector)) for leaf in leaves}
-            series = group.create_task(self.fetch_series(leaves, began, selector))
+            series = group.create_task(self.fetch_series(leaves, selector))
         return DependencyState({leaf: task.result() for leaf, task in tasks.items()}, series.result())
 
-    async def measure_apart(
-        self, leaves: tuple[Comparison, ...], began: datetime | None, beside_until: datetime | None
-    ) -> dict[Comparison, Apart]:
-        """Each comparison's metric for new pods and old ones apart.
-
-        They served beside each other from `began` until `beside_until`; None where they did not.
-        """
-        if began is None or self._bad is None or self._target is None:
+    async def measure_apart(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, Apart]:
+        """Each comparison's metric for new pods and old ones apart."""
+        began, bad, target = self._basis.began, self._basis.bad, self._basis.target
+        if began is None or bad is None or target is None:
             return {}
+        new = self._file.selector | {self._hash_label: bad}
+        old = self._file.selector | {self._hash_label: target}
         async with together() as group:
-            tasks = {
-                leaf: group.create_task(self._measure_apart(leaf, began, beside_until)) for leaf in leaves
-            }
+            tasks = {leaf: group.create_task(self._measure_apart(leaf, new, old, began)) for leaf in leaves}
         return {leaf: task.result() for leaf, task in tasks.items()}
 
     async def count_by_pod(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, tuple[PodCount, ...]]:
@@ -138,11 +129,10 @@ class Questions:
             tasks = {leaf: group.create_task(self._count_by_pod(leaf)) for leaf in leaves}
         return {leaf: task.result() for leaf, task in tasks.items()}
 
-    async def _measure_apart(self, leaf: Comparison, began: datetime, beside_until: datetime | None) -> Apart:
-        assert self._bad is not None
-        assert self._target is not None
-        new = self._file.selector | {self._hash_label: self._bad.hash}
-        old = self._file.selector | {self._hash_label: self._target.revision.hash}
+    async def _measure_apart(
+        self, leaf: Comparison, new: Mapping[str, str], old: Mapping[str, str], began: datetime
+    ) -> Apart:
+        beside_until = self._basis.beside_until
         beside = timedelta() if beside_until is None else beside_until - began
         async with together() as group:
             now = group.create_task(self._measure_enough(leaf, new))
@@ -200,14 +190,14 @@ class Questions:
         wider = await self._measure(leaf, selector, self._now, metric.range * 2)
         return wider if wider.rests_on(metric.min_samples) else first
 
-    async def _measure_target(self, leaf: Comparison, target: Revision, began: datetime) -> Measurement:
+    async def _measure_target(self, leaf: Comparison, target: str, began: datetime) -> Measurement:
         """On the target's own pods, or on the whole workload where the metric does not split by revision."""
         metric = self._file.metrics[leaf.metric]
-        own = self._file.selector | {self._hash_label: target.hash}
+        own = self._file.selector | {self._hash_label: target}
         measured = await self._measure(leaf, own, began, metric.range)
-        if measured.measured or self._bad is None:
+        if measured.measured or self._basis.bad is None:
             return measured
-        of_bad = self._file.selector | {self._hash_label: self._bad.hash}
+        of_bad = self._file.selector | {self._hash_label: self._basis.bad}
         splits = await self._measure(leaf, of_bad, self._now, metric.range)
         if splits.measured:
             return measured

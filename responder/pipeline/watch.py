@@ -17,6 +17,7 @@ from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec
 from responder.incidents.store import IncidentStore
+from responder.pipeline.basis import Known
 from responder.pipeline.gather import Gatherer
 from responder.pipeline.turns import Turns
 from responder.rules.conditions import comparisons, holds
@@ -83,6 +84,10 @@ class RevisionWatch:
                     await ledger.caught_up.wait()
         except TimeoutError:
             log.warning("ledgers_lag", workloads=[str(each.key) for each in self._ledgers if each.lags])
+
+    def last_seen(self, key: WorkloadKey) -> Known | None:
+        """The workload as it was seen last; None where it was not, or its record can't be read."""
+        return next((ledger.known for ledger in self._ledgers if ledger.key == key), None)
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -197,6 +202,7 @@ class _Ledger:
         self._pending: tuple[History, bool] | None = None
         self._seen = asyncio.Event()
         self._looked = False
+        self._history: History | None = None
         self.caught_up = asyncio.Event()
 
     @property
@@ -204,8 +210,16 @@ class _Ledger:
         """True until the record says what was served at the first look."""
         return not self.caught_up.is_set()
 
+    @property
+    def known(self) -> Known | None:
+        """The state and the record as they were known last; others write to the record, too."""
+        if self._history is None or self._spec is None:
+            return None
+        return Known(self._history, self._spec)
+
     def look(self, history: History, *, continuous: bool) -> None:
         """Take note of a state; what it means is worked out at once, written as soon as possible."""
+        self._history = history
         if self._spec is None or self._servings is None:
             # Nothing before this run's first look was seen by it.
             self._pending = (history, False)

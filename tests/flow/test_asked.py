@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from responder.sandbox.api.faults import Delay, FaultRule
 from responder.sandbox.inboxes.slack_clicks import sign
 from responder.sandbox.world import SIGNING_SECRET
 from tests.flow.harness import LEAVE, ONCALL, OTHER, QUICK, ROLL_BACK, SHORT, Stage, stage
@@ -55,6 +56,8 @@ def test_a_click_rolls_back_and_is_the_only_one(tmp_path: Path) -> None:
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
             await asked(here)
+            # So that the second click comes before the first has led to anything.
+            here.world.cluster.faults.add(FaultRule("PATCH", "/deployments/", Delay(1.0), count=1))
             assert (await here.click(ROLL_BACK)).taken
             assert (await here.click(LEAVE, OTHER)).taken
             assert here.told() == ["Recorded: roll back."]

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
-from responder.sandbox.api.faults import Delay, FaultRule
+from responder.sandbox.api.disturbances import BreakWatches
+from responder.sandbox.api.faults import Delay, FaultRule, Refuse
 from responder.sandbox.api.request_log import RequestRecord
 from responder.sandbox.world import HOME
-from responder.workloads.views import FREEZE
+from responder.workloads.views import CHANGE_CAUSE, FREEZE
 from tests.flow.harness import NAMESPACES, QUICK, SHORT, Stage, stage
 from tests.shared import run_story
 
@@ -43,7 +44,7 @@ def rounds(requests: list[RequestRecord]) -> list[list[RequestRecord]]:
     return found
 
 
-def test_six_round_trips_from_webhook_to_undo(tmp_path: Path) -> None:
+def test_five_round_trips_from_webhook_to_undo(tmp_path: Path) -> None:
     async def story(here: Stage) -> None:
         here.world.release("v2", error_rate=0.1)
         await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
@@ -58,22 +59,45 @@ def test_six_round_trips_from_webhook_to_undo(tmp_path: Path) -> None:
             and "watch" not in request.query
             and "/leases/" not in request.path
         ]
-        first, opened, gathered, beside_prometheus, intended, undone = (
+        first, opened, gathered, intended, undone = (
             {(request.method, request.path) for request in each} for each in rounds(way)
         )
         incident = f"{INCIDENTS}/{here.incidents()[0]['metadata']['name']}"
         assert first == {("GET", RECORD)}
         assert opened == {("POST", INCIDENTS)}
-        assert gathered == FREEZES | {("GET", DEPLOYMENT), ("GET", f"{APPS}/replicasets"), ("GET", RECORD)}
-        assert beside_prometheus == {("GET", "/api/v1/namespaces/payments/pods"), ("PATCH", DEPLOYMENT)}
+        read = {DEPLOYMENT, f"{APPS}/replicasets", RECORD, "/api/v1/namespaces/payments/pods"}
+        assert gathered == FREEZES | {("GET", path) for path in read} | {("PATCH", DEPLOYMENT)}
         assert [r.query.get("dryRun") for r in way if (r.method, r.path) == ("PATCH", DEPLOYMENT)] == [
             "All",
             None,
         ]
         assert intended == FREEZES | {("PATCH", f"{incident}/status")}
         assert undone == {("PATCH", DEPLOYMENT)}
-        every = (first, opened, gathered, beside_prometheus, intended, undone)
+        every = (first, opened, gathered, intended, undone)
         assert len(way) == sum(map(len, every))
+
+    play(tmp_path, story)
+
+
+def test_what_was_asked_about_a_workload_that_changed_unseen_is_asked_again(tmp_path: Path) -> None:
+    async def story(here: Stage) -> None:
+        here.world.release("v2", error_rate=0.1)
+        await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
+        here.world.cluster.faults.add(FaultRule("GET", r"/deployments\?", Refuse(500)))
+        await here.world.cluster.suffer(BreakWatches(here.world.clock.now(), "/deployments"))
+        here.annotate_workload(CHANGE_CAUSE, "a try")
+        here.world.cluster.faults.add(FaultRule("*", ".", Delay(LATENCY.total_seconds())))
+        await here.phase("Verifying", timedelta(minutes=3))
+        (undo,) = here.undos()
+        tries = [
+            request.at
+            for request in here.world.cluster.log
+            if (request.method, request.path, request.query.get("dryRun")) == ("PATCH", DEPLOYMENT, "All")
+            and request.at <= undo.at
+        ]
+        # Beside the reads, and when they had shown that the patch is another one.
+        assert len(tries) == 2
+        assert LATENCY <= tries[1] - tries[0] < 2 * LATENCY
 
     play(tmp_path, story)
 

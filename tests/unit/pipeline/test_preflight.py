@@ -11,7 +11,7 @@ import yaml
 
 from responder.actions.undo import Fence
 from responder.clients.kubernetes import Kubernetes, connect
-from responder.pipeline.preflight import look_ahead
+from responder.pipeline.preflight import look_ahead, plan_trial
 from responder.rules.facts import Preflight
 from responder.sandbox.api.admission import Mutating, Validating
 from responder.sandbox.api.faults import Refuse
@@ -26,7 +26,7 @@ async def look(scene: Scene, api: Kubernetes | None = None, *, secrets: bool = F
     target = history.by_uid(scene.uid("v1"))
     assert target is not None
     fence = Fence(history.workload.fence, "incident.1")
-    return await look_ahead(api or scene.api, history, target, fence, secrets=secrets)
+    return await look_ahead(api or scene.api, plan_trial(history.workload, target, fence), secrets=secrets)
 
 
 def with_configuration(template: Object) -> None:
@@ -60,7 +60,8 @@ async def look_at_configured(
 ) -> Preflight:
     history = scene.history()
     (target,) = [rs for rs in history.old if rs.template["spec"]["containers"][0].get("env")]
-    return await look_ahead(api or scene.api, history, target, Fence(None, "incident.1"), secrets=secrets)
+    trial = plan_trial(history.workload, target, Fence(None, "incident.1"))
+    return await look_ahead(api or scene.api, trial, secrets=secrets)
 
 
 def test_what_is_there_is_found_and_nothing_is_changed(tmp_path: Path) -> None:
