@@ -25,11 +25,18 @@ _OWN_INSTANCE = "argocd.argoproj.io/instance"
 # A comparison that ended so shortly after the undo may have begun before it.
 _COMPARED_AFTER = timedelta(seconds=30)
 
+# A pause keeps `null` of what was not set.
+_UNSAVED = object()
+
 Patch = dict[str, Any]
 
 
 class CanNotPause(Permanent):
     """The owner can't be paused, or a pause would not last."""
+
+
+class CanNotResume(Permanent):
+    """What the owner did before its pause was lost, and is not made up."""
 
 
 def plan_pause(owner: Owner, obj: Object, mark: str) -> Patch | None:
@@ -39,7 +46,7 @@ def plan_pause(owner: Owner, obj: Object, mark: str) -> Patch | None:
     CanNotPause where something else would take the pause back.
     """
     _check_lasting(owner, obj)
-    marks = _marks(obj)
+    marks = marks_on(obj)
     if runs_by_itself(owner, obj):
         saved = json.dumps(_policy(owner, obj), sort_keys=True)
         annotations = {PAUSED_BY: mark, PAUSED_FROM: saved, RESUME: None}
@@ -53,8 +60,9 @@ def plan_resume(owner: Owner, obj: Object, mark: str) -> Patch | None:
     """The merge patch that takes this mark away, and with the last one brings back what it did before.
 
     None where the mark is not there. Where somebody made it run again, only the mark goes.
+    Raises CanNotResume where nobody can tell what it did.
     """
-    marks = _marks(obj)
+    marks = marks_on(obj)
     if mark not in marks:
         return None
     rest = [each for each in marks if each != mark]
@@ -63,7 +71,12 @@ def plan_resume(owner: Owner, obj: Object, mark: str) -> Patch | None:
     annotations = {PAUSED_BY: None, PAUSED_FROM: None, RESUME: None}
     if runs_by_itself(owner, obj):
         return _patch(obj, annotations, {})
-    saved = json.loads(View(obj).annotations.get(PAUSED_FROM) or "null")
+    saved = _saved(obj)
+    if saved is _UNSAVED:
+        raise CanNotResume(
+            f"{owner} is paused, and its annotation {PAUSED_FROM} does not say any more what it did before:"
+            " let it go on by hand."
+        )
     return _patch(obj, annotations, _going(owner, saved))
 
 
@@ -89,7 +102,7 @@ def why_resume(paused: PausedOwner, obj: Object, workload: Workload | None) -> s
     owner = paused.owner
     if RESUME in View(obj).annotations:
         return f"somebody set {RESUME} on it"
-    if paused.mark not in _marks(obj) or runs_by_itself(owner, obj):
+    if paused.mark not in marks_on(obj) or runs_by_itself(owner, obj):
         return "somebody resumed it"
     if workload is None or owner.kind is not OwnerKind.ARGO_CD:
         return None
@@ -126,8 +139,16 @@ def _in_sync(application: View, workload: Workload, compared_after: datetime) ->
     return any(each.get("status") == "Synced" for each in found)
 
 
-def _marks(obj: Object) -> list[str]:
+def marks_on(obj: Object) -> list[str]:
+    """The marks of the undos that it is paused for, the first one first."""
     return View(obj).annotations.get(PAUSED_BY, "").split()
+
+
+def _saved(obj: Object) -> Any:
+    try:
+        return json.loads(View(obj).annotations.get(PAUSED_FROM) or "")
+    except ValueError:
+        return _UNSAVED
 
 
 def _policy(owner: Owner, obj: Object) -> Any:

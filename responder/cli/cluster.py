@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -15,6 +16,7 @@ from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
 
 if TYPE_CHECKING:
     from responder.clients.kubernetes import Kubernetes
+    from responder.incidents.record import WorkloadRecord
 
 T = TypeVar("T")
 
@@ -69,6 +71,43 @@ def on_cluster(kubeconfig: Path | None, context: str | None, work: Callable[[Kub
             await kubernetes.close()
 
     return asyncio.run(run())
+
+
+async def find_records(kubernetes: Kubernetes, place: Place) -> list[WorkloadRecord]:
+    """What is remembered of the workloads there. Raises NotFoundHere for a place that does not exist."""
+    from responder.clients.kubernetes import Forbidden, paths
+    from responder.incidents.record import parse_record
+    from responder.incidents.store import IncidentStore
+
+    if place.namespace is not None and place.name is not None:
+        # By name, as the responder's own role does not allow to list them.
+        store, kinds = IncidentStore(kubernetes), (place.kind,) if place.kind else KIND_BY_LABEL.values()
+        keys = [WorkloadKey(place.namespace, kind, place.name) for kind in kinds]
+        found = [record for key in keys if (record := await store.find_record(key)) is not None]
+    else:
+        listed = await kubernetes.list(paths.workloadrecords(place.namespace))
+        found = sorted(map(parse_record, listed.items), key=lambda record: record.key)
+    if not found:
+        # A record may outlive its workload; without one, a typing error looks the same as nothing to tell.
+        with suppress(Forbidden):
+            await check_place(kubernetes, place)
+    return found
+
+
+async def check_place(kubernetes: Kubernetes, place: Place) -> None:
+    """Return when the namespace and the workload in it exist; raise NotFoundHere when not."""
+    from responder.clients.kubernetes import NotFound, paths
+
+    if place.namespace is None:
+        return
+    try:
+        await kubernetes.get(paths.namespace(place.namespace))
+    except NotFound:
+        raise NotFoundHere(
+            f"there is no namespace {place.namespace}; `kubectl get namespaces` lists those there are"
+        ) from None
+    if place.name is not None:
+        await find_workload(kubernetes, place)
 
 
 async def find_workload(kubernetes: Kubernetes, place: Place) -> WorkloadKey:

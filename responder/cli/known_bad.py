@@ -11,11 +11,11 @@ from responder.cli.cluster import (
     KubeconfigOption,
     NotFoundHere,
     Place,
+    find_records,
     on_cluster,
     parse_place,
 )
 from responder.cli.output import Output, OutputOption, instant, show_table, to_json
-from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
 
 if TYPE_CHECKING:
     from responder.clients.kubernetes import Kubernetes
@@ -49,7 +49,7 @@ def known_bad(
             raise typer.BadParameter("--forget takes the workload as well: NAMESPACE/WORKLOAD")
         print(on_cluster(kubeconfig, context, lambda api: _forget(api, place, forget)))
         return
-    records = on_cluster(kubeconfig, context, lambda api: _records(api, place))
+    records = on_cluster(kubeconfig, context, lambda api: find_records(api, place))
     found = [(record, bad) for record in records for bad in record.spec.known_bad]
     if output is Output.JSON:
         print(to_json([_row(*each) for each in found]))
@@ -59,25 +59,11 @@ def known_bad(
         show_table(_TITLES, [_cells(*each) for each in found])
 
 
-async def _records(kubernetes: Kubernetes, place: Place) -> list[WorkloadRecord]:
-    from responder.clients.kubernetes import paths
-    from responder.incidents.record import parse_record
-    from responder.incidents.store import IncidentStore
-
-    if place.namespace is not None and place.name is not None:
-        # By name, as the responder's own role does not allow to list them.
-        store, kinds = IncidentStore(kubernetes), (place.kind,) if place.kind else KIND_BY_LABEL.values()
-        keys = [WorkloadKey(place.namespace, kind, place.name) for kind in kinds]
-        return [record for key in keys if (record := await store.find_record(key)) is not None]
-    listed = await kubernetes.list(paths.workloadrecords(place.namespace))
-    return sorted(map(parse_record, listed.items), key=lambda record: record.key)
-
-
 async def _forget(kubernetes: Kubernetes, place: Place, wanted: str) -> str:
     """Write the record without it, on exactly the state that has it; what was done, in words."""
     from responder.incidents.store import IncidentStore
 
-    records = [record for record in await _records(kubernetes, place) if record.spec.known_bad]
+    records = [record for record in await find_records(kubernetes, place) if record.spec.known_bad]
     having = [record for record in records if any(_named(bad, wanted) for bad in record.spec.known_bad)]
     if len(having) != 1:
         known = ", ".join(bad.revision.hash for record in records for bad in record.spec.known_bad)

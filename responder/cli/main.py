@@ -18,6 +18,7 @@ from responder.cli.explain import explain
 from responder.cli.freeze import freeze, unfreeze
 from responder.cli.incidents import incidents
 from responder.cli.known_bad import known_bad
+from responder.cli.resume_owner import resume_owner
 from responder.cli.rules import rules_commands
 from responder.cli.sandbox import sandbox
 from responder.clock import SystemClock
@@ -37,6 +38,7 @@ cli.command()(explain)
 cli.command()(freeze)
 cli.command()(unfreeze)
 cli.command("known-bad")(known_bad)
+cli.command("resume-owner")(resume_owner)
 cli.add_typer(rules_commands, name="rules")
 
 

@@ -62,6 +62,17 @@ async def let_go_on(kubernetes: Kubernetes, rollback: Rollback) -> None:
         await resume_owner(kubernetes, rollback.paused.owner, rollback.paused.mark)
 
 
+async def resume(kubernetes: Kubernetes, store: IncidentStore, key: WorkloadKey, paused: PausedOwner) -> None:
+    """Let it go on as before, and forget the pause; may be called again. Raises ApiError and CanNotResume."""
+    await resume_owner(kubernetes, paused.owner, paused.mark)
+
+    def forget(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
+        rest = tuple(each for each in spec.paused if each.mark != paused.mark)
+        return spec.model_copy(update={"paused": rest})
+
+    await store.update_record(key, forget)
+
+
 class Resuming:
     """Lets paused owners go on when Git no longer holds the bad revision, or when a person says so."""
 
@@ -96,8 +107,7 @@ class Resuming:
         for paused in spec.paused:
             why = await self._why(spec, paused, history)
             if why is not None:
-                await resume_owner(self._kubernetes, paused.owner, paused.mark)
-                await self._forget(key, paused)
+                await resume(self._kubernetes, self._store, key, paused)
                 log.info("owner_resumed", workload=str(key), owner=str(paused.owner), why=why)
 
     async def _why(
@@ -117,10 +127,3 @@ class Resuming:
         current = history.current
         good = current is not None and current.uid != paused.bad_uid
         return why_resume(paused, owner, history.workload if good else None)
-
-    async def _forget(self, key: WorkloadKey, paused: PausedOwner) -> None:
-        def remove(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
-            rest = tuple(each for each in spec.paused if each.mark != paused.mark)
-            return spec.model_copy(update={"paused": rest})
-
-        await self._store.update_record(key, remove)

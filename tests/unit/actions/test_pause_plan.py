@@ -11,6 +11,7 @@ from responder.actions.pause_plan import (
     PAUSED_BY,
     PAUSED_FROM,
     CanNotPause,
+    CanNotResume,
     plan_pause,
     plan_resume,
     runs_by_itself,
@@ -107,6 +108,15 @@ def test_what_a_person_resumed_with_another_policy_keeps_it() -> None:
     again = patched(paused, plan_pause(ARGO, paused, "i.2"))
     assert again["metadata"]["annotations"][PAUSED_FROM] == '{"prune": false}'
     assert again["metadata"]["annotations"][PAUSED_BY] == "i.2"
+
+
+@pytest.mark.parametrize("saved", [None, "{", ""])
+@pytest.mark.parametrize(("owner", "before"), [(ARGO, application()), (FLUX, flux())])
+def test_what_it_did_before_is_not_made_up(owner: Owner, before: Object, saved: str | None) -> None:
+    paused = patched(before, plan_pause(owner, before, "i.1"))
+    paused["metadata"]["annotations"][PAUSED_FROM] = saved
+    with pytest.raises(CanNotResume, match=f"{PAUSED_FROM}.*by hand"):
+        plan_resume(owner, paused, "i.1")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from responder.sandbox.api.faults import FaultRule, Refuse
-from tests.unit.cli.commands import INCIDENT, NAME, NAMESPACE, RECORDS, Shell
+from tests.unit.cli.commands import HOME, INCIDENT, NAME, NAMESPACE, RECORDS, Shell
 
 
 def bad(number: int) -> dict[str, Any]:
@@ -52,11 +52,29 @@ async def test_they_are_listed(sh: Shell) -> None:
         [workload, "222", "2", "app:v2", "2026-03-02", "09:00:00Z", INCIDENT],
         [workload, "333", "3", "app:v3", "2026-03-02", "09:00:00Z", INCIDENT],
     ]
-    assert await sh.ok("known-bad", f"{NAMESPACE}/other") == "No known-bad revisions.\n"
-    assert await sh.ok("known-bad", "default") == "No known-bad revisions.\n"
+    assert await sh.ok("known-bad", HOME) == "No known-bad revisions.\n"
     found = json.loads(await sh.ok("known-bad", "-o", "json"))
     assert [each["hash"] for each in found] == ["222", "333"]
     assert found[0]["workload"] == {"namespace": NAMESPACE, "kind": "Deployment", "name": NAME}
+
+
+async def test_what_does_not_exist_is_no_empty_list(sh: Shell) -> None:
+    """A typing error must not look as if nothing had been rolled back."""
+    assert await sh.ok("known-bad", f"{NAMESPACE}/{NAME}") == "No known-bad revisions.\n"
+    assert "there is no workload payments/nosuch" in await sh.refused("known-bad", f"{NAMESPACE}/nosuch")
+    kind = f"{NAMESPACE}/statefulset/{NAME}"
+    assert f"there is no StatefulSet {NAMESPACE}/{NAME}" in await sh.refused("known-bad", kind)
+    assert "there is no namespace nowhere" in await sh.refused("known-bad", "nowhere")
+    assert "there is no namespace nowhere" in await sh.refused("known-bad", f"nowhere/{NAME}")
+    # The record of a workload that is gone tells on.
+    put_record(sh, 2)
+    sh.cluster.store.delete("deployments.apps", NAMESPACE, NAME)
+    assert "222" in await sh.ok("known-bad", f"{NAMESPACE}/{NAME}")
+
+
+async def test_whoever_may_not_look_for_it_is_not_told_that_it_is_there(sh: Shell) -> None:
+    sh.cluster.faults.add(FaultRule("GET", "/namespaces/payments$", Refuse(403)))
+    assert await sh.ok("known-bad", f"{NAMESPACE}/nosuch") == "No known-bad revisions.\n"
 
 
 @pytest.mark.parametrize("named", ["222", f"{NAME}-222"])
