@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 import structlog
@@ -57,6 +58,8 @@ log = structlog.get_logger(__name__)
 
 # What deliveries under way get when the process stops; the pod's grace period is longer.
 _LAST_ANSWERS_SECONDS = 15.0
+# What broke beside the driving of incidents is begun again after so long, doubled each time.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 300.0
 
 
 class CanNotListen(ResponderError):
@@ -99,6 +102,12 @@ class App:
                 ReadinessCheck("revisions", watched, "" if watched else "workloads are not watched yet"),
             )
         )
+
+
+class _Lasting(Protocol):
+    """Work that never ends by itself."""
+
+    async def run(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +227,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         settings.decide_every,
         record_changed,
         on_template=drivers.wake_workload,
+        on_unexpected=parts.metrics.count_unexpected,
         quiet=parts.intake.quiet,
     )
     parts.metrics.leading.set(1)
@@ -225,12 +235,26 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         with parts.incidents.waking(drivers.wake):
             async with together() as group:
                 driving = _drive(app.watch, drivers)
-                works = (reconcile.run(), retention.run(), returns.run(), resuming.run())
-                for work in (app.watch.run(), driving, *works):
+                for work in (app.watch.run(), driving):
                     group.create_task(work)
+                for beside in (reconcile, retention, returns, resuming):
+                    group.create_task(_keep_running(beside, clock, parts.metrics))
     finally:
         parts.metrics.leading.set(0)
         app.watch = None
+
+
+async def _keep_running(work: _Lasting, clock: Clock, metrics: Metrics) -> None:
+    """Run it until cancelled. A defect met there ends neither the driving of incidents nor this replica."""
+    name, pause_seconds = type(work).__name__.lower(), _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            await work.run()
+        except Exception as error:
+            log.exception("work_broke", work=name, error=str(error))
+            metrics.count_unexpected(name)
+        await clock.sleep(pause_seconds)
+        pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
 
 
 async def _drive(watch: RevisionWatch, drivers: Drivers) -> None:

@@ -99,12 +99,23 @@ class Drivers:
         with bind_incident(*name):
             drive = self._running[name]
             try:
-                await drive.run(self.wake)
+                await self._insist(drive)
             finally:
                 del self._running[name]
                 self._notifier.forget(drive.incident)
         if drive.made_anew is not None and drive.made_anew.metadata.uid != drive.incident.metadata.uid:
             self.wake(drive.made_anew)
+
+    async def _insist(self, drive: _Drive) -> None:
+        """Drive it to its end, and again from where it is when a defect was met."""
+        while True:
+            try:
+                await drive.run(self.wake)
+                return
+            except Exception:  # one incident that can't be driven must not end all the others
+                log.exception("drive_broke", phase=drive.incident.phase.value)
+                self._metrics.count_unexpected("drive")
+            await self._clock.sleep(_LAST_BACKOFF.total_seconds())
 
 
 class _Drive:
@@ -162,6 +173,7 @@ class _Drive:
 
     async def run(self, wake: Callable[[Incident], None]) -> None:
         """Step until closed, telling people alongside; then take the open mark away."""
+        self._over = False
         if not await self._take_up():
             return
         async with together() as group:

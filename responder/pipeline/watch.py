@@ -1,6 +1,7 @@
 """Watching the workloads that rule files name, from the start: the ledger is only worth what was seen.
 
-Writes first serving, complete and healthy times into WorkloadRecords, and tells of every change.
+Writes first serving, complete and healthy times into WorkloadRecords, and tells of every change. What breaks
+at one workload leaves its facts unknown, is tried again later and later, and holds up no other one.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -32,6 +34,8 @@ from responder.workloads.observe import observe
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 5.0
+# After defects: doubling up to this.
+_LONGEST_RETRY_SECONDS = 300.0
 # What can't be seen within this is judged all the same: it may be this very API that does not answer.
 _CATCH_UP_SECONDS = 5.0
 # A record is not written at every look that finds a revision healthy, only this often.
@@ -43,6 +47,8 @@ _BETWEEN_LOOKS = timedelta(milliseconds=50)
 OnChange = Callable[[WorkloadRecord, bool], None]
 # Called when somebody wrote a workload's pod template, long before a pod of it serves.
 OnTemplate = Callable[[WorkloadKey], object]
+# Called when something broke that nobody foresaw, with what it was.
+OnUnexpected = Callable[[str], None]
 
 
 class RevisionWatch:
@@ -59,14 +65,20 @@ class RevisionWatch:
         on_change: OnChange,
         on_template: OnTemplate,
         quiet: Callable[[], Awaitable[None]],
+        on_unexpected: OnUnexpected,
     ) -> None:
         self._store = store
         self._every = every
         self._clock = clock
         turns = Turns(quiet, lambda: len(self._ledgers), _BETWEEN_LOOKS)
-        self._ledgers = [_Ledger(file, store, gatherer, clock, on_change, turns) for file in files]
+        self._ledgers = [
+            _Ledger(file, store, gatherer, clock, on_change, turns, on_unexpected) for file in files
+        ]
         places = sorted({(ledger.key.namespace, ledger.key.kind) for ledger in self._ledgers})
-        self._scenes = [_Scene(kubernetes, *place, self._ledgers_of(*place), on_template) for place in places]
+        self._scenes = [
+            _Scene(kubernetes, clock, *place, self._ledgers_of(*place), on_template, on_unexpected)
+            for place in places
+        ]
 
     @property
     def listed(self) -> bool:
@@ -112,15 +124,21 @@ class _Scene:
     def __init__(
         self,
         kubernetes: Kubernetes,
+        clock: Clock,
         namespace: str,
         kind: str,
         ledgers: list[_Ledger],
         on_template: OnTemplate,
+        on_unexpected: OnUnexpected,
     ) -> None:
         self._on_template = on_template
+        self._on_unexpected = on_unexpected
         self._kubernetes = kubernetes
+        self._clock = clock
         self._namespace = namespace
         self._ledgers = ledgers
+        for ledger in ledgers:
+            ledger.look_anew = partial(self._look, [ledger], continuous=False)
         self.watched = {
             "workloads": paths.workloads(kind, namespace),
             "revisions": paths.revisions(kind, namespace),
@@ -128,16 +146,34 @@ class _Scene:
         if kind != "Deployment":
             self.watched["pods"] = paths.pods(namespace)
         self._objects: dict[str, dict[str, Object]] = {}
+        # Of what is watched, that which has to be listed anew.
+        self._unseen: set[str] = set()
 
     @property
     def listed(self) -> bool:
         return len(self._objects) == len(self.watched)
 
     async def watch(self, what: str) -> None:
+        """Follow them until cancelled; what can't be followed at all is listed anew, later and later."""
+        pause_seconds = _RETRY_SECONDS
+        while True:
+            try:
+                await self._follow(what)
+            except Exception:  # a defect met in one namespace must not end all the others
+                log.exception("watch_broke", namespace=self._namespace, what=what)
+                self._on_unexpected("watch")
+            self._unseen.add(what)
+            for ledger in self._ledgers:
+                ledger.lose()
+            await self._clock.sleep(pause_seconds)
+            pause_seconds = min(pause_seconds * 2, _LONGEST_RETRY_SECONDS)
+
+    async def _follow(self, what: str) -> None:
         async for seen in self._kubernetes.list_watch(self.watched[what]):
             match seen:
                 case Listed():
                     self._objects[what] = {_uid(item): _kept(item) for item in seen.items}
+                    self._unseen.discard(what)
                     # Between the last event and this list anything can have begun unseen.
                     self._look(self._ledgers, continuous=False)
                 case Changed():
@@ -146,7 +182,8 @@ class _Scene:
                     if seen.type != "DELETED":
                         known[_uid(seen.object)] = _kept(seen.object)
                     concerned = self._concerned(before, seen.object)
-                    self._look(concerned, continuous=True)
+                    # What broke is looked at again in its own time, not at each of many changes.
+                    self._look([each for each in concerned if not each.lost], continuous=True)
                     if before is not None and _template(before) != _template(seen.object):
                         for ledger in concerned:
                             self._on_template(ledger.key)
@@ -163,17 +200,22 @@ class _Scene:
         return [ledger for ledger in self._ledgers if ledger.key.name in names]
 
     def _look(self, ledgers: list[_Ledger], *, continuous: bool) -> None:
-        if not self.listed or not ledgers:
+        if not self.listed or self._unseen or not ledgers:
             return
         workloads = {item["metadata"]["name"]: item for item in self._objects["workloads"].values()}
         pods = self._objects.get("pods", {})
         for ledger in ledgers:
             found = workloads.get(ledger.key.name)
-            if found is not None:
+            if found is None:
+                ledger.caught_up.set()
+                continue
+            try:
                 history = parse_history(found, self._objects["revisions"].values(), pods.values())
                 ledger.look(history, continuous=continuous)
-            else:
-                ledger.caught_up.set()
+            except Exception:  # one odd object must not keep the other workloads from being watched
+                log.exception("look_broke", workload=str(ledger.key))
+                self._on_unexpected("look")
+                ledger.lose()
 
 
 class _Ledger:
@@ -187,6 +229,7 @@ class _Ledger:
         clock: Clock,
         on_change: OnChange,
         turns: Turns,
+        on_unexpected: OnUnexpected,
     ) -> None:
         self.key: WorkloadKey = file.workload
         self._file = file
@@ -195,11 +238,15 @@ class _Ledger:
         self._clock = clock
         self._on_change = on_change
         self._turns = turns
+        self._on_unexpected = on_unexpected
+        # Looks at the workload as it was seen last; given by whoever watches it.
+        self.look_anew: Callable[[], None] = lambda: None
+        # True while what serves can't be told, because looking at it broke.
+        self.lost = False
         self._spec: WorkloadRecordSpec | None = None
         # As seen, which the record lags behind while the API is away.
         self._servings: tuple[Serving, ...] | None = None
         self._watched_from: datetime | None = None
-        self._pending: tuple[History, bool] | None = None
         self._seen = asyncio.Event()
         self._looked = False
         self._history: History | None = None
@@ -218,56 +265,10 @@ class _Ledger:
         return Known(self._history, self._spec)
 
     def look(self, history: History, *, continuous: bool) -> None:
-        """Take note of a state; what it means is worked out at once, written as soon as possible."""
-        self._history = history
-        if self._spec is None or self._servings is None:
-            # Nothing before this run's first look was seen by it.
-            self._pending = (history, False)
-        else:
-            self._note(history, continuous=continuous)
-        self._seen.set()
+        """Take note of a state; what it means is worked out at once, written as soon as possible.
 
-    async def run(self, every: timedelta) -> None:
-        """Write what was seen, and how healthy it is, until cancelled."""
-        await self._begin()
-        while True:
-            self._seen.clear()
-            try:
-                looked = self._looked
-                await self._write()
-                if looked:
-                    self.caught_up.set()
-                await self._judge_health()
-            except ResponderError as error:
-                log.warning("ledger_not_written", workload=str(self.key), error=str(error))
-                await self._clock.sleep(_RETRY_SECONDS)
-                continue
-            try:
-                async with asyncio.timeout(self._turns.rest(every).total_seconds()):
-                    await self._seen.wait()
-            except TimeoutError:
-                continue
-
-    async def _begin(self) -> None:
-        """Read the record and note that from now on nothing is missed."""
-        while True:
-            try:
-                async with self._turns.turn(routine=False):
-                    record = await self._store.update_record(self.key, self._watched_from_now)
-            except ResponderError as error:
-                log.warning("record_out_of_reach", workload=str(self.key), error=str(error))
-                await self._clock.sleep(_RETRY_SECONDS)
-                continue
-            self._spec, self._servings = record.spec, record.spec.servings
-            self._watched_from = record.spec.watched_from
-            if self._pending is not None:
-                self._note(self._pending[0], continuous=False)
-            return
-
-    def _watched_from_now(self, spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
-        return spec.model_copy(update={"watched_from": self._clock.now()})
-
-    def _note(self, history: History, *, continuous: bool) -> None:
+        Before the record was read it is left alone: then the state of that time is looked at.
+        """
         if self._spec is None or self._servings is None:
             return
         now = self._clock.now()
@@ -276,7 +277,67 @@ class _Ledger:
             self._watched_from = now
         ledger = self._spec.model_copy(update={"servings": self._servings})
         self._servings = observe(ledger, history, now, continuous=continuous)
-        self._looked = True
+        self._history, self._looked, self.lost = history, True, False
+        self._seen.set()
+
+    def lose(self) -> None:
+        """What serves can't be told: from here on, nothing that is known stands for what is not seen."""
+        self.lost, self._watched_from, self._history = True, None, None
+        self._seen.set()
+
+    async def run(self, every: timedelta) -> None:
+        """Write what was seen, and how healthy it is, until cancelled."""
+        pause_seconds = _RETRY_SECONDS
+        while True:
+            self._seen.clear()
+            try:
+                await self._tend()
+            except ResponderError as error:
+                log.warning("ledger_not_written", workload=str(self.key), error=str(error))
+                await self._clock.sleep(_RETRY_SECONDS)
+                continue
+            except Exception:  # a defect met by one workload must not end all the others
+                log.exception("ledger_broke", workload=str(self.key))
+                self._on_unexpected("ledger")
+            else:
+                if not self.lost:
+                    pause_seconds = _RETRY_SECONDS
+                    await self._next(every)
+                    continue
+            await self._clock.sleep(pause_seconds)
+            pause_seconds = min(pause_seconds * 2, _LONGEST_RETRY_SECONDS)
+            if self.lost:
+                self.look_anew()
+
+    async def _tend(self) -> None:
+        if self._spec is None:
+            await self._begin()
+        looked = self._looked
+        await self._write()
+        if looked:
+            self.caught_up.set()
+        if not self.lost:
+            await self._judge_health()
+
+    async def _next(self, every: timedelta) -> None:
+        """Until there is something to write, or so long."""
+        try:
+            async with asyncio.timeout(self._turns.rest(every).total_seconds()):
+                await self._seen.wait()
+        except TimeoutError:
+            return
+
+    async def _begin(self) -> None:
+        """Read the record and note that from now on nothing is missed."""
+        async with self._turns.turn(routine=False):
+            record = await self._store.update_record(self.key, self._watched_from_now)
+        self._spec, self._servings = record.spec, record.spec.servings
+        self._watched_from = record.spec.watched_from
+        # Nothing before this was seen by this run.
+        self.look_anew()
+
+    def _watched_from_now(self, spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
+        return spec.model_copy(update={"watched_from": self._clock.now()})
 
     async def _write(self) -> None:
         """Bring the record's servings up to what was seen, and tell who waits for changes."""
