@@ -27,6 +27,7 @@ def select_target(history: History, ledger: Ledger, bad: Revision) -> Target | N
 
     Never a known-bad one, never one that never served, never one whose template is the current one or that
     the controller would not pick for its template (a duplicate), never one that is being deleted.
+    One that nobody saw serve is certain only where no other can have: to be made is not yet to serve.
     """
     candidates = [each for each in history.old if each.uid != bad.uid and _eligible(each, history, ledger)]
     if not candidates:
@@ -44,7 +45,19 @@ def select_target(history: History, ledger: Ledger, bad: Revision) -> Target | N
     doubt = any(_number(each) > _number(chosen) for each in undated)
     if doubt:
         return Target(max(undated, key=_number), certain=False)
-    return Target(chosen, certain=not _missing_between(chosen, bad, history, ledger))
+    seen = ledger.latest_serving(chosen.uid) is not None or _first_of_all(chosen, bad, history, ledger)
+    return Target(chosen, certain=seen and not _missing_between(chosen, bad, history, ledger))
+
+
+def _first_of_all(chosen: Revision, bad: Revision, history: History, ledger: Ledger) -> bool:
+    """True when it was the workload's first, and nothing but `bad` can have served since it was made."""
+    return chosen.first_number == 1 and not any(
+        each.uid not in (chosen.uid, bad.uid)
+        and not ledger.never_served(each)
+        and not same_template(each.template, chosen.template)
+        and not same_template(each.template, bad.template)
+        for each in history.revisions
+    )
 
 
 def _missing_between(chosen: Revision, bad: Revision, history: History, ledger: Ledger) -> bool:

@@ -31,3 +31,26 @@ def test_released_and_alerted_of_while_nobody_led(tmp_path: Path) -> None:
             assert len(here.undos()) == 1
 
     run_story(story())
+
+
+def test_one_that_never_became_ready_while_nobody_led_is_no_certain_target(tmp_path: Path) -> None:
+    """Made is not served: v2 came and went unseen, and v1 is what served before v3."""
+
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await here.rest(4 * MINUTE)
+            await here.stop()
+            here.world.release("v2", never_ready="true")
+            await here.rest(MINUTE / 2)
+            here.world.release("v3", never_ready="false")
+            await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
+            await here.rest(MINUTE / 2)
+            await here.start()
+            await here.rest(MINUTE / 2)
+            here.degrade("v3", error_rate=0.1)
+            await here.until(lambda: here.undos() or here.status().get("verdicts"), 6 * MINUTE, "judged")
+            await here.rest(MINUTE / 2)
+            assert "TargetExists/HistoryUncertain" in here.doubts()
+            assert here.undos() == []
+
+    run_story(story())

@@ -93,7 +93,20 @@ def duplicate(version: str, like: str) -> Object:
             ledger(SERVED[0], SERVED[2], serving("v2", NOW - MINUTE, NOW)),
             ("v1", True),
         ),
-        ("no ledger: creation counts", [V1, V2, V3], Ledger(), ("v2", True)),
+        (
+            "no ledger: the one made last is likely, but it may never have served",
+            [V1, V2, V3],
+            Ledger(),
+            ("v2", False),
+        ),
+        ("no ledger, and no other was ever there", [V1, V3], Ledger(), ("v1", True)),
+        ("no ledger, and others are gone", [V2, V3], Ledger(), ("v2", False)),
+        (
+            "one was released while nobody watched: it may never have become ready",
+            [V1, V2, V3],
+            ledger(serving("v1", V1_FROM, V3_FROM), SERVED[2]).model_copy(update={"watched_from": V3_FROM}),
+            ("v2", False),
+        ),
         (
             "no ledger, and the one before was used twice: likely",
             [V1, replicaset("v2", 2, V1_FROM - HOUR, **REUSED), V3],
@@ -101,7 +114,12 @@ def duplicate(version: str, like: str) -> Object:
             ("v2", False),
         ),
         ("nothing but reused ones", [replicaset("v1", 2, **REUSED), V3], Ledger(), ("v1", False)),
-        ("one being deleted", [V1, replicaset("v2", 2, deletionTimestamp="x"), V3], Ledger(), ("v1", True)),
+        (
+            "one being deleted, which may have served since",
+            [V1, replicaset("v2", 2, deletionTimestamp="x"), V3],
+            Ledger(),
+            ("v1", False),
+        ),
         (
             "a duplicate the controller would not pick",
             [V1, duplicate("v2", "v1"), V3],
