@@ -24,7 +24,7 @@ from responder.sandbox.api.store import Event
 from responder.sandbox.cluster import Cluster
 from responder.sandbox.oracle import Oracle
 from responder.sandbox.traffic import PodDirectory, PodMetrics, Traffic
-from responder.sandbox.traffic.proxy import read_slice
+from responder.sandbox.traffic.proxy import lists_port, read_slice
 from responder.sandbox.virtual_time import LoopClock
 from responder.tasks import together
 from responder.verdicts import Result, Verdict
@@ -40,6 +40,8 @@ from responder.workloads.workload import parse_workload
 NAMESPACE, NAME = "default", "payment-service"
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 DEPLOYMENTS, REPLICASETS = "deployments.apps", "replicasets.apps"
+# The one port of every Service here.
+PORT = "http"
 TICK_SECONDS = 0.5
 # After the last proof or the deadline, so long is looked on.
 AFTER = timedelta(seconds=75)
@@ -178,7 +180,8 @@ class Undone:
             strange = pod is not None and pod.owner_uid != self.claim.target_uid
             if pod is not None and strange and (endpoint.ready or endpoint.serving):
                 yield f"{pod.name} of another revision may get traffic"
-        ready = {one.pod_uid for one in endpoints if one.ready and not one.terminating}
+        reached = [one for each in slices if lists_port(each, PORT) for one in read_slice(each)]
+        ready = {one.pod_uid for one in reached if one.ready and not one.terminating}
         if len(ready) < wanted or not ready:
             yield f"{len(ready)} ready endpoints, {wanted} wanted"
 

@@ -15,14 +15,14 @@ from responder.sandbox.api.store import Event, Store
 from responder.sandbox.oracle import Oracle, Recipient, Tally, Tick
 from responder.sandbox.traffic.metrics import PodMetrics
 from responder.sandbox.traffic.pods import PodDirectory, PodFacts
-from responder.sandbox.traffic.proxy import SLICES, Endpoint, NodeProxy, concerns, read_slice
+from responder.sandbox.traffic.proxy import SLICES, Endpoint, NodeProxy, concerns, lists_port, read_slice
 
 MAX_CATCH_UP_SECONDS = 5.0
 """After a stall (a suspended laptop) the requests of at most so many seconds are made up for."""
 
 
 class Traffic:
-    """Clients that send `requests_per_second` (changeable while running) to a Service."""
+    """Clients that send `requests_per_second` (changeable while running) to a Service's port of that name."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Traffic:
         pods: PodDirectory,
         metrics: PodMetrics,
         oracle: Oracle,
+        port: str = "http",
         tick_seconds: float = 0.25,
         proxies: int = 3,
         proxy_lag_seconds: float = 1.0,
@@ -45,6 +46,7 @@ class Traffic:
         self._clock = clock
         self._namespace = namespace
         self._service = service
+        self._port = port
         self._pods = pods
         self._metrics = metrics
         self._oracle = oracle
@@ -75,7 +77,7 @@ class Traffic:
         name = obj["metadata"]["name"]
         if obj["metadata"]["namespace"] != self._namespace:
             return
-        used = not gone and concerns(obj, self._namespace, self._service)
+        used = not gone and concerns(obj, self._namespace, self._service) and lists_port(obj, self._port)
         for proxy in self._proxies:
             proxy.learn(name, read_slice(obj) if used else None, at, at_once=at_once)
 

@@ -1,6 +1,6 @@
 """One node's service proxy: its own, lagging copy of a Service's EndpointSlices, and where it sends requests.
 
-Behaves as kube-proxy with cluster policy.
+Behaves as kube-proxy with cluster policy, for one port of the Service.
 Source: Kubernetes pkg/proxy/topology.go, pkg/proxy/endpointslicecache.go.
 """
 
@@ -106,6 +106,14 @@ def read_slice(obj: dict[str, Any]) -> tuple[Endpoint, ...]:
             )
         )
     return tuple(found)
+
+
+def lists_port(obj: dict[str, Any], port: str) -> bool:
+    """Whether an EndpointSlice offers the Service's port of that name: without it, it leads nowhere there.
+
+    Source: Kubernetes pkg/proxy/endpointslicecache.go (addEndpoints), which skips ports without a number.
+    """
+    return any(each.get("name") == port and each.get("port") is not None for each in obj.get("ports") or [])
 
 
 def concerns(obj: dict[str, Any], namespace: str, service: str) -> bool:

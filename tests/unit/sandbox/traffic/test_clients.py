@@ -177,6 +177,24 @@ def test_without_a_ready_pod_the_terminating_ones_serve_until_they_are_gone() ->
     play(story, lag_seconds=0.5, terminate_after="6s")
 
 
+def test_ready_pods_that_lack_the_port_by_its_name_take_no_request() -> None:
+    async def story(scene: Scene) -> None:
+        store = scene.cluster.store
+        service = store.get("services", NAMESPACE, NAME)
+        assert service is not None
+        service["spec"]["ports"][0]["targetPort"] = "web"
+        store.update("services", service, manager="kubectl")
+        await scene.sleep(5)
+
+        since = scene.now() - timedelta(seconds=2)
+        assert scene.total(since).requests == 0
+        assert scene.oracle.refused(since) == pytest.approx(200, abs=30)
+        (only,) = store.list(SLICES, NAMESPACE)
+        assert all(endpoint.ready for endpoint in read_slice(only))
+
+    play(story)
+
+
 def test_a_deleted_pods_counters_are_forgotten() -> None:
     async def story(scene: Scene) -> None:
         await scene.sleep(2)

@@ -11,6 +11,7 @@ from responder.sandbox.traffic.proxy import (
     Endpoint,
     NodeProxy,
     concerns,
+    lists_port,
     read_slice,
     usable_endpoints,
 )
@@ -125,3 +126,19 @@ def test_absent_conditions_mean_ready_and_serving() -> None:
 def test_uses_every_slice_of_the_service_that_is_meant_for_it(labels: dict[str, str], used: bool) -> None:
     assert concerns(slice_of(labels), "default", "pay") is used
     assert not concerns(slice_of(labels), "elsewhere", "pay")
+
+
+@pytest.mark.parametrize(
+    ("ports", "listed"),
+    [
+        ([{"name": "http", "port": 8080}], True),
+        ([{"name": "metrics", "port": 9090}, {"name": "http", "port": 8080}], True),
+        ([{"name": "metrics", "port": 9090}], False),
+        ([{"name": "http", "port": None}], False),
+        ([{"port": 8080}], False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_a_slice_leads_somewhere_only_by_the_ports_it_lists(ports: Any, listed: bool) -> None:
+    assert lists_port({**slice_of({}), "ports": ports}, "http") is listed
