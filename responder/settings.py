@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
@@ -37,6 +38,7 @@ _SECRETS = ("webhook_token", "slack_bot_token", "slack_signing_secret", "pagerdu
 _MAX_SECRET_BYTES = 64 * 1024
 # What deploy/secret.example.yaml has in place of each secret.
 _PLACEHOLDER = "CHANGE-ME"
+_EXAMPLE_URL = "http://prometheus:9090"
 
 # What `make test` and `make bench` read, which may be set while a responder is tried out beside them.
 _NOT_SETTINGS = ("RESPONDER_REQUIRE_REAL", "RESPONDER_BENCH_KUBECONFIG")
@@ -48,7 +50,7 @@ _OF_A_SERVICE = re.compile(
 
 
 class SettingsError(ValueError):
-    """A setting is missing or wrong; str() names each one, its variable, and what to do."""
+    """A setting is missing or wrong; str() has a line for each: its variable, its shape, what to do."""
 
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
@@ -89,7 +91,7 @@ def _check_url(value: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise ValueError("must be an address such as http://prometheus:9090")
+        raise ValueError(f"must be an address such as {_EXAMPLE_URL}")
     return value
 
 
@@ -349,8 +351,11 @@ def _check_variables(variables: Mapping[str, str]) -> Iterator[str]:
             and name not in (*ours, *_NOT_SETTINGS)
             and not _is_of_service(name, value)
         ):
-            meant = get_close_matches(name, ours, n=1)
-            yield f"{name}: is not a setting" + (f"; did you mean {meant[0]}?" if meant else "")
+            # The prefix makes all of them alike.
+            own = name.removeprefix(PREFIX)
+            meant = get_close_matches(own, [each.removeprefix(PREFIX) for each in ours], n=1)
+            hint = f"did you mean {PREFIX}{meant[0]}?" if meant else "take it out"
+            yield f"{name}: is not a setting; {hint}"
 
 
 def _is_of_service(name: str, value: str) -> bool:
@@ -378,12 +383,39 @@ def _explain(error: ValidationError) -> Iterator[str]:
             continue
         name = str(detail["loc"][0]).removeprefix(PREFIX).lower()
         field = Settings.model_fields.get(name)
+        if field is None:
+            yield f"{variable_of(name)}: is not a setting; take it out"
+            continue
+        shape = _shape(field)
         if detail["type"] == "missing":
-            message = "is not set"
-        elif detail["type"] == "extra_forbidden":
-            message = "is not a setting"
-        yield f"{variable_of(name)}: {message}" + (f" ({field.description})" if field else "")
+            message = f"is not set; it takes {shape}"
+        elif detail["type"] != "value_error":
+            message = f"must be {shape}"
+        yield f"{variable_of(name)}: {message} ({field.description})"
+
+
+def _shape(field: FieldInfo) -> str:
+    """What a value has to be, for a person."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(kinds)
+    if bool in kinds:
+        return "true or false"
+    if int in kinds:
+        bounds = (getattr(each, name, None) for name in ("ge", "le") for each in field.metadata)
+        low, high = (bound for bound in bounds if bound is not None)
+        return f"a whole number from {low} to {high}"
+    if SecretStr in kinds:
+        return "any text that is secret"
+    return f"an address such as {_EXAMPLE_URL}" if _check_url in _validators(field) else "some text"
+
+
+def _validators(field: FieldInfo) -> list[object]:
+    return [each.func for each in field.metadata if isinstance(each, AfterValidator)]
 
 
 def _joined(problems: list[str]) -> str:
-    return "settings: " + "; ".join(dict.fromkeys(problems))
+    found = list(dict.fromkeys(problems))
+    if len(found) == 1:
+        return found[0]
+    return f"{len(found)} settings are missing or wrong:" + "".join(f"\n  {each}" for each in found)

@@ -13,6 +13,7 @@ import typer
 
 from responder.errors import Permanent
 from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
+from responder.workloads.views import View
 
 if TYPE_CHECKING:
     from responder.clients.kubernetes import Kubernetes
@@ -96,18 +97,22 @@ async def find_records(kubernetes: Kubernetes, place: Place) -> list[WorkloadRec
 
 async def check_place(kubernetes: Kubernetes, place: Place) -> None:
     """Return when the namespace and the workload in it exist; raise NotFoundHere when not."""
-    from responder.clients.kubernetes import NotFound, paths
-
-    if place.namespace is None:
-        return
-    try:
-        await kubernetes.get(paths.namespace(place.namespace))
-    except NotFound:
-        raise NotFoundHere(
-            f"there is no namespace {place.namespace}; `kubectl get namespaces` lists those there are"
-        ) from None
+    if place.namespace is not None:
+        await find_namespace(kubernetes, place.namespace)
     if place.name is not None:
         await find_workload(kubernetes, place)
+
+
+async def find_namespace(kubernetes: Kubernetes, name: str) -> View:
+    """The namespace of that name. Raises NotFoundHere when there is none."""
+    from responder.clients.kubernetes import NotFound, paths
+
+    try:
+        return View(await kubernetes.get(paths.namespace(name)))
+    except NotFound:
+        raise NotFoundHere(
+            f"there is no namespace {name}; `kubectl get namespaces` lists those that there are"
+        ) from None
 
 
 async def find_workload(kubernetes: Kubernetes, place: Place) -> WorkloadKey:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from responder.alerts.parse import WebhookError
 from responder.cli.cluster import ContextOption, KubeconfigOption
 from responder.cli.freeze import HomeOption
 from responder.cli.output import Output, OutputOption
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 # Alertmanager's own deliveries are far smaller; what the responder takes in at most is a setting.
 _MOST_BYTES = 16 * 1024 * 1024
+_EXPECTED = (
+    "expected is an incident as NAMESPACE/NAME, such as payments/deployment-payment-service-1 (`responder"
+    " incidents` lists them), or a file with what Alertmanager's webhook sends, such as payload.json"
+)
+_EXAMPLE = (
+    '{"version": "4", "alerts": [{"status": "firing", "startsAt": "2026-03-02T09:30:00Z",'
+    ' "fingerprint": "a1", "labels": {"alertname": "HighErrorRate", "namespace": "payments",'
+    ' "deployment": "payment-service"}}]}'
+)
 
 
 class CanNotExplain(Permanent):
@@ -41,14 +51,14 @@ class Sources:
 
 def explain(
     what: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="INCIDENT|PAYLOAD",
             help="An incident as NAMESPACE/NAME, or as NAME with -n; or a file with what Alertmanager's"
             " webhook sends, - for standard input.",
             show_default=False,
         ),
-    ],
+    ] = None,
     namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="The incident's.")] = None,
     now: Annotated[bool, typer.Option("--now", help="Judge the incident anew as well.")] = False,
     rules: Annotated[
@@ -76,17 +86,36 @@ def explain(
     from responder.cli import explain_incident, explain_payload
 
     sources = Sources(rules, kubeconfig, context, prometheus_url, tuple(alertmanager_url or ()), home)
+    if not what:
+        raise typer.BadParameter(f"what is to be explained? {_EXPECTED}")
     if what == "-" or Path(what).is_file() or what.endswith(".json"):
-        body = _read(what)
-        asyncio.run(explain_payload.explain(body, sources, SystemClock(), output))
+        body, name = _read(what), "standard input" if what == "-" else what
+        try:
+            asyncio.run(explain_payload.explain(body, sources, SystemClock(), output))
+        except WebhookError as error:
+            raise CanNotExplain(
+                f"{name} is not what Alertmanager's webhook sends: {error}. Expected is such as\n{_EXAMPLE}"
+            ) from error
         return
-    before, _, name = what.rpartition("/")
+    place, name = _incident(what, namespace)
+    asyncio.run(explain_incident.explain(place, name, sources, SystemClock(), output, judge=now))
+
+
+def _incident(what: str, namespace: str | None) -> tuple[str, str]:
+    """The namespace and the name of the incident that is meant. Raises BadParameter."""
+    before, slash, name = what.rpartition("/")
+    if Path(what).is_dir():
+        raise typer.BadParameter(f"{what} is a folder; {_EXPECTED}")
+    if not name or "/" in before or (slash and not before):
+        raise typer.BadParameter(f"{what} is no file and no NAMESPACE/NAME; {_EXPECTED}")
     if before and namespace not in (None, before):
         raise typer.BadParameter(f"{what} is not in namespace {namespace}")
-    if not (before or namespace):
-        raise typer.BadParameter(f"{what}: which namespace? write NAMESPACE/{what}, or add -n NAMESPACE")
-    place = before or namespace or ""
-    asyncio.run(explain_incident.explain(place, name, sources, SystemClock(), output, judge=now))
+    place = before or namespace
+    if not place:
+        raise typer.BadParameter(
+            f"{what} is no file; of an incident, write NAMESPACE/{what} or add -n NAMESPACE. {_EXPECTED}"
+        )
+    return place, name
 
 
 def settings_of(sources: Sources, home: str) -> Settings:
@@ -119,4 +148,9 @@ def _read(what: str) -> bytes:
         raise CanNotExplain(f"{what} can't be read: {error.strerror}") from error
     if len(body) > _MOST_BYTES:
         raise CanNotExplain(f"{what} is larger than {_MOST_BYTES} bytes: no delivery is")
+    if not body.strip():
+        name = "standard input" if what == "-" else what
+        raise CanNotExplain(
+            f"{name} is empty; expected is what Alertmanager's webhook sends, such as\n{_EXAMPLE}"
+        )
     return body

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from responder.cli.cluster import NotFoundHere, Place, find_workload
+from responder.cli.cluster import NotFoundHere, Place, check_place, find_namespace, find_workload
 from responder.errors import Temporary
 from responder.workloads.freeze import FreezeMark, parse_freeze
 from responder.workloads.key import KIND_BY_LABEL
@@ -55,14 +55,13 @@ async def write_mark(
 async def _read(kubernetes: Kubernetes, place: Place, home: str | None) -> Marked:
     from responder.clients.kubernetes import paths
 
-    if place.namespace is None:
-        path, where = paths.namespace(await find_home(kubernetes, home)), "everything"
-    elif place.name is None:
-        path, where = paths.namespace(place.namespace), f"namespace {place.namespace}"
-    else:
+    if place.namespace is not None and place.name is not None:
         key = await find_workload(kubernetes, place)
-        path, where = paths.workload(key.kind, key.namespace, key.name), str(key)
-    return _marked(where, path, View(await kubernetes.get(path)))
+        path = paths.workload(key.kind, key.namespace, key.name)
+        return _marked(str(key), path, View(await kubernetes.get(path)))
+    where = "everything" if place.namespace is None else f"namespace {place.namespace}"
+    name = place.namespace or await find_home(kubernetes, home)
+    return _marked(where, paths.namespace(name), await find_namespace(kubernetes, name))
 
 
 def _marked(where: str, path: str, obj: View) -> Marked:
@@ -88,7 +87,7 @@ async def find_home(kubernetes: Kubernetes, given: str | None) -> str:
 
 
 async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> list[Marked]:
-    """Every mark that may be looked at; what may not is named on stderr."""
+    """Every mark that may be looked at; what may not is named on stderr. Raises NotFoundHere for no place."""
     from responder.clients.kubernetes import Forbidden, NotFound, paths
 
     try:
@@ -101,6 +100,7 @@ async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> 
         if place.namespace is None:
             seen = (await kubernetes.list(paths.namespaces())).items
         else:
+            await check_place(kubernetes, place)
             seen = [await kubernetes.get(paths.namespace(place.namespace))]
             if own and own != place.namespace:
                 seen.append(await kubernetes.get(paths.namespace(own)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from responder.cli.cluster import ContextOption, KubeconfigOption, on_cluster
+from responder.cli.cluster import ContextOption, KubeconfigOption, Place, check_place, on_cluster
 from responder.cli.output import Output, OutputOption, age, show_table, to_json
 from responder.clock import SystemClock
 
@@ -39,11 +40,14 @@ def incidents(
 
 async def _list(kubernetes: Kubernetes, namespace: str | None, *, every: bool) -> list[Incident]:
     """Those that can be read; the others are named on stderr."""
-    from responder.clients.kubernetes import paths
+    from responder.clients.kubernetes import Forbidden, paths
     from responder.incidents.model import OPEN_LABEL, Unreadable, parse_incident
 
     selector = "" if every else f"{OPEN_LABEL}=true"
     listed = await kubernetes.list(paths.incidents(namespace), label_selector=selector)
+    if not listed.items:
+        with suppress(Forbidden):
+            await check_place(kubernetes, Place(namespace))
     found = []
     for item in listed.items:
         try:

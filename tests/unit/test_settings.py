@@ -101,13 +101,21 @@ def test_a_secret_may_stand_in_a_file(environment: Environment, tmp_path: Path) 
         ({"RESPONDER_LISTEN": "a:70000"}, "RESPONDER_LISTEN: must be HOST:PORT"),
         ({"RESPONDER_DECIDE_EVERY": "15"}, "RESPONDER_DECIDE_EVERY: must be a duration such as 10s"),
         ({"RESPONDER_DECIDE_EVERY": "0s"}, "RESPONDER_DECIDE_EVERY: must be longer than 0s"),
-        ({"RESPONDER_MAX_ALERTS": "many"}, "RESPONDER_MAX_ALERTS"),
+        (
+            {"RESPONDER_MAX_ALERTS": "many"},
+            "RESPONDER_MAX_ALERTS: must be a whole number from 1 to 100000 (the most alerts in one delivery)",
+        ),
         ({"RESPONDER_RETENTION": "30"}, "RESPONDER_RETENTION: must be a duration such as"),
         ({"RESPONDER_RETENTION": "36h"}, "RESPONDER_RETENTION: must be whole days from 1d to 365d"),
         ({"RESPONDER_RETENTION": "0d"}, "RESPONDER_RETENTION: must be whole days from 1d to 365d"),
         ({"RESPONDER_RETENTION": "366d"}, "RESPONDER_RETENTION: must be whole days from 1d to 365d"),
-        ({"RESPONDER_MAX_OPEN_INCIDENTS": "0"}, "RESPONDER_MAX_OPEN_INCIDENTS"),
-        ({"RESPONDER_LOG_FORMAT": "xml"}, "RESPONDER_LOG_FORMAT"),
+        (
+            {"RESPONDER_MAX_OPEN_INCIDENTS": "0"},
+            "RESPONDER_MAX_OPEN_INCIDENTS: must be a whole number from 1 to 10000 (",
+        ),
+        ({"RESPONDER_STORM_WORKLOADS": "1.5"}, "RESPONDER_STORM_WORKLOADS: must be a whole number from 2 to"),
+        ({"RESPONDER_LOG_FORMAT": "xml"}, "RESPONDER_LOG_FORMAT: must be json or console (how log lines"),
+        ({"RESPONDER_LOOK_AT_SECRETS": "maybe"}, "RESPONDER_LOOK_AT_SECRETS: must be true or false (whether"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_variable(
@@ -125,8 +133,8 @@ def test_what_is_wrong_is_named_by_its_variable(
     [
         (
             {"RESPONDER_PROMETEUS_URL": "http://x", "RESPONDER_PROMETHEUS_URL": ""},
-            "RESPONDER_PROMETEUS_URL: is not a setting; did you mean RESPONDER_PROMETHEUS_URL?;"
-            " RESPONDER_PROMETHEUS_URL: is not set",
+            "RESPONDER_PROMETEUS_URL: is not a setting; did you mean RESPONDER_PROMETHEUS_URL?\n"
+            "  RESPONDER_PROMETHEUS_URL: is not set",
         ),
         ({"RESPONDER_EXTERNAL_URL": "http://x"}, "RESPONDER_EXTERNAL_URL: is not a setting"),
         ({"responder_lisen": "x"}, "RESPONDER_LISEN: is not a setting; did you mean RESPONDER_LISTEN?"),
@@ -149,6 +157,29 @@ def test_what_would_be_overlooked_is_refused(
     with pytest.raises(SettingsError) as raised:
         load_settings()
     assert message in str(raised.value)
+
+
+def test_each_mistake_has_a_line_that_says_what_to_do(environment: Environment) -> None:
+    environment(RESPONDER_LISTEN="8080", RESPONDER_DECIDE_EVERY="15", RESPONDER_FOO="1")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    head, *lines = str(raised.value).splitlines()
+    assert head == "5 settings are missing or wrong:"
+    # Nothing resembles RESPONDER_FOO but the prefix.
+    assert "  RESPONDER_FOO: is not a setting; take it out" in lines
+    assert (
+        "  RESPONDER_PROMETHEUS_URL: is not set; it takes an address such as http://prometheus:9090"
+        " (the address of Prometheus, which incidents are judged by)"
+    ) in lines
+    variables = ("DECIDE_EVERY", "FOO", "LISTEN", "PROMETHEUS_URL", "WEBHOOK_TOKEN")
+    assert sorted(line.partition(":")[0] for line in lines) == [f"  RESPONDER_{name}" for name in variables]
+    assert "it takes any text that is secret" in str(raised.value)
+
+
+def test_one_mistake_is_one_line(environment: Environment) -> None:
+    environment(**LEAST, RESPONDER_FOO="1")
+    with pytest.raises(SettingsError, match=r"^RESPONDER_FOO: is not a setting; take it out$"):
+        load_settings()
 
 
 def test_a_placeholder_in_a_file_is_refused(environment: Environment, tmp_path: Path) -> None:

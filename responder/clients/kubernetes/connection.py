@@ -111,8 +111,9 @@ def _load_service_account(configuration: Configuration) -> None:
         config.load_incluster_config(client_configuration=configuration)
     except (config.ConfigException, OSError) as error:
         raise NoCluster(
-            f"no cluster to talk to: no kubeconfig is named, and this is no pod with a service account"
-            f" ({error}); give --kubeconfig or RESPONDER_KUBECONFIG (~/.kube/config is not taken unasked)"
+            "no kubeconfig is given, so which Kubernetes cluster is meant can't be told: add --kubeconfig"
+            " FILE (such as `--kubeconfig ~/.kube/config`), or set KUBECONFIG. Only in a pod with a service"
+            f" account is none needed, and this is not one ({error})"
         ) from error
 
 

@@ -107,7 +107,13 @@ async def test_an_incident_that_was_not_judged_yet(sh: Shell) -> None:
 async def test_what_is_not_there_or_not_clear(sh: Shell) -> None:
     said = await sh.refused("explain", f"{NAMESPACE}/{INCIDENT}")
     assert said == f"there is no incident {NAMESPACE}/{INCIDENT}: see `responder incidents --all`"
-    assert "which namespace?" in await sh.refused("explain", INCIDENT)
+    for wrong in (INCIDENT, "a/b/c", "", "/x", "x/"):
+        said = " ".join((await sh.refused("explain", wrong)).split())
+        assert "payments/deployment-payment-service-1" in said, wrong
+        assert "payload.json" in said, wrong
+    assert "or add -n NAMESPACE" in await sh.refused("explain", INCIDENT)
+    assert "payments/deployment-payment-service-1" in await sh.refused("explain")
+    assert "is a folder" in await sh.refused("explain", str(sh.folder))
     assert "is not in namespace" in await sh.refused("explain", f"{NAMESPACE}/{INCIDENT}", "-n", "shop")
     assert "can't be read" in await sh.refused("explain", "nowhere.json")
     sh.put_incident(STATUS)
@@ -174,14 +180,23 @@ def test_a_payload_for_machines_and_no_cluster() -> None:
     assert alert["rules"] == [{"rule": "payment-service/high-error-rate", "action": "rollback"}]
     assert found["judged"] == []
     (missing,) = found["notLookedAt"]
-    assert missing.startswith("the cluster: no cluster to talk to")
+    assert missing.startswith("the cluster: no kubeconfig is given")
 
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [("{", "the body is not JSON"), ('{"version": "3"}', "webhook version '3' is not known")],
+    [
+        ("{", "the body is not JSON"),
+        ('{"version": "3"}', "webhook version '3' is not known"),
+        ("", "standard input is empty"),
+        (" \n", "standard input is empty"),
+        ("[]", "the body must be a JSON object"),
+    ],
 )
 def test_what_the_webhook_would_refuse(body: str, said: str) -> None:
     done = CliRunner().invoke(cli, ["explain", "-", "--rules", str(CHECKOUT / "rules")], input=body)
     assert done.exit_code == 1
     assert said in str(done.exception)
+    # What is shown as an example is one.
+    _, example = str(done.exception).split("such as\n")
+    assert "alert       HighErrorRate, fires since" in explain("-", stdin=example)

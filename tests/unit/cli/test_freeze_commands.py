@@ -80,6 +80,15 @@ async def test_one_that_is_over_is_shown_as_such_and_may_be_replaced(sh: Shell) 
     assert sh.mark(NAMESPACES, "", NAMESPACE) == "migration"
 
 
+@pytest.mark.parametrize("command", [("unfreeze",), ("freeze", "--list"), ("incidents", "-n")])
+async def test_a_namespace_that_does_not_exist_is_named(sh: Shell, command: tuple[str, ...]) -> None:
+    assert (await sh.refused(*command, "nowhere")).startswith("there is no namespace nowhere;")
+
+
+async def test_a_workload_that_does_not_exist_is_not_listed_as_free(sh: Shell) -> None:
+    assert "there is no workload" in await sh.refused("freeze", "--list", f"{NAMESPACE}/nosuch")
+
+
 async def test_somebody_elses_freeze_is_not_lost_by_accident(sh: Shell) -> None:
     await sh.ok("freeze", NAMESPACE, "--reason", "audit")
     said = await sh.refused("freeze", NAMESPACE, "--reason", "lunch", "--for", "1m")
@@ -101,7 +110,9 @@ async def test_somebody_elses_freeze_is_not_lost_by_accident(sh: Shell) -> None:
         (("/b", "--reason", "x"), "write NAMESPACE"),
         (("a/job/c", "--reason", "x"), "is no kind of workload"),
         ((f"{NAMESPACE}/nothing", "--reason", "x"), "there is no workload payments/nothing"),
-        (("nowhere", "--reason", "x"), "nowhere"),
+        (("nowhere", "--reason", "x"), "there is no namespace nowhere; `kubectl get namespaces` lists"),
+        (("nowhere/x", "--reason", "x"), "there is no workload nowhere/x"),
+        (("--responder-namespace", "nowhere", "--reason", "x"), "there is no namespace nowhere"),
     ],
 )
 async def test_what_is_not_clear_freezes_nothing(sh: Shell, arguments: tuple[str, ...], said: str) -> None:
