@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 
 from responder.rules.conditions import Comparison, Condition, comparisons, holds
 from responder.rules.measurement import Measurement
@@ -228,6 +229,14 @@ def truths_of(condition: Condition, series: Mapping[str, Series]) -> dict[dateti
     found = {leaf.metric: series.get(leaf.metric, {}) for leaf in comparisons(condition)}
     instants = sorted({at for values in found.values() for at in values})
     return {at: holds(condition, {name: values.get(at) for name, values in found.items()}) for at in instants}
+
+
+def step_of(instants: Iterable[datetime]) -> timedelta | None:
+    """The distance of a series' instants, oldest first; None of fewer than two.
+
+    Prometheus leaves out what it has no value for; the shortest distance is the step.
+    """
+    return min((later - at for at, later in pairwise(instants)), default=None)
 
 
 def values_of(

@@ -23,6 +23,8 @@ from tests.flow.situations import (
 # Whoever waits this long for others' alerts has events come between the alert and the judgement.
 WAITING = {"storm_wait": timedelta(seconds=60)}
 LONG_WAITING = {"storm_wait": timedelta(minutes=4)}
+# The long range shows for minutes what the short one shows no more.
+LONG_RANGE: dict[str, Any] = {"metrics": {"error_rate": {"range": "3m", "onset_range": "15s"}}}
 # Old and new pods serve side by side for minutes.
 SLOWLY = {
     "spec": {"minReadySeconds": 90, "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}}
@@ -283,6 +285,16 @@ MEASURED = (
         settings=LONG_WAITING,
     ),
     Situation(
+        "nothing was measured for a while, and the long range does not show it yet",
+        "DataStale",
+        "nothing was measured at short range for 30s",
+        stale,
+        guard="still_true",
+        result="Unknown",
+        changes=(LONG_RANGE,),
+        settings=LONG_WAITING,
+    ),
+    Situation(
         "Prometheus is gone",
         "PrometheusUnavailable",
         "did not answer",
@@ -309,6 +321,16 @@ MEASURED = (
         result="Failed",
         leads=False,
         untold=True,
+        settings=LONG_WAITING,
+    ),
+    Situation(
+        "the errors ended by themselves, and the long range does not show it yet",
+        "OverAtShortRange",
+        "not once in the last 30s",
+        over_by_now,
+        guard="still_true",
+        result="Failed",
+        changes=(LONG_RANGE,),
         settings=LONG_WAITING,
     ),
     Situation(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from itertools import pairwise
 
-from responder.rules.facts import Facts
+from responder.rules.facts import Facts, step_of
 from responder.rules.guards.wording import clock, numbers_at, rough
 from responder.rules.quantities import format_duration
 from responder.verdicts import Verdict, failed, passed, unknown
@@ -80,9 +79,7 @@ def caused_by_rollout(facts: Facts) -> Verdict:
 
 def _covered(facts: Facts, before: Mapping[datetime, bool | None]) -> bool:
     """True when at least half of the clean gap's steps can be told: one good sample is no clean gap."""
-    instants = list(facts.truths)
-    # Prometheus leaves out what it has no value for; the shortest distance is the step.
-    step = min((later - at for at, later in pairwise(instants)), default=None)
+    step = step_of(facts.truths)
     told = sum(truth is not None for truth in before.values())
     return step is not None and told > 0 and 2 * told * step >= facts.file.rollback.clean_gap
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
+
 from responder.rules.conditions import Comparison, comparisons, holds
-from responder.rules.facts import Facts, values_of
+from responder.rules.facts import Facts, step_of, truths_of, values_of
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.wording import numbers, said, what_lacks
+from responder.rules.quantities import format_duration
 from responder.verdicts import Verdict, failed, passed, unknown
 
 
 def still_true(facts: Facts) -> Verdict:
-    """The condition holds now, asked of Prometheus, on enough samples, and its alert still fires."""
+    """The condition holds now and at short range, on enough samples, and its alert still fires."""
     check = "StillTrue"
     condition = facts.rule.condition
     onset = find_onset(facts)
@@ -48,7 +52,40 @@ def still_true(facts: Facts) -> Verdict:
         # Somebody may have silenced it: nothing is done by itself about what nobody is alerted of any more.
         text = f"{condition} holds, but every alert has ended, vanished or been silenced"
         return unknown(check, "NoAlertFires", f"{text}: {said(facts)}.", **evidence)
-    return passed(check, "ConditionTrue", f"{condition} holds: {said(facts)}.", **evidence)
+    return _holds_lately(facts, evidence) or passed(
+        check, "ConditionTrue", f"{condition} holds: {said(facts)}.", **evidence
+    )
+
+
+def _holds_lately(facts: Facts, evidence: Mapping[str, str | float | None]) -> Verdict | None:
+    """None where the trouble goes on: the long range still holds what ended, or went stale, minutes ago."""
+    check, condition = "StillTrue", facts.rule.condition
+    metrics = {leaf.metric: facts.file.metrics[leaf.metric] for leaf in comparisons(condition)}
+    # Where the series goes back for days its steps are longer than the short range.
+    step = step_of(facts.truths) or timedelta()
+    span = 2 * max(step, *(metric.onset_range for metric in metrics.values()))
+    lately = [truth for at, truth in facts.truths.items() if at > facts.now - span]
+    if not facts.truths or True in lately:
+        return None
+    since = format_duration(span)
+    if False not in lately and facts.trouble:
+        return unknown(
+            check, "PrometheusUnavailable", f"Prometheus did not answer: {facts.trouble}", **evidence
+        )
+    if False not in lately:
+        text = f"{condition} holds over the long range, but nothing was measured at short range for {since}"
+        return unknown(check, "DataStale", f"{text}: {said(facts)}.", **evidence)
+    text = f"{condition} holds over the long range, and at short range not once in the last {since}"
+    enough = {
+        name: facts.series.get(name, {})
+        for leaf, measured in facts.measurements.items()
+        if (name := leaf.metric) in metrics
+        and (measured.samples or 0.0) * min(1.0, span / measured.range) >= metrics[name].min_samples
+    }
+    told = truths_of(condition, enough)
+    if not any(told[at] is False for at in told if at > facts.now - span):
+        return unknown(check, "TooFewSamples", f"{text}, on too few samples: {said(facts)}.", **evidence)
+    return failed(check, "OverAtShortRange", f"{text}: it is over. {said(facts)}.", **evidence)
 
 
 def _divides_by_nothing(facts: Facts, leaf: Comparison) -> bool:

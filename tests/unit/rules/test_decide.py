@@ -141,9 +141,11 @@ def test_an_answer_overrules_nothing_else(since: dict[str, Any]) -> None:
 
 def test_an_answer_that_came_to_nothing_is_not_acted_upon_later() -> None:
     found = answered(facts(**FROZEN), rollback=True)
+    assert found.answer is not None
     within = FILE.rollback.within
-    assert decide(replace(found, now=NOW + within)).course is Course.ROLL_BACK
-    late = decide(replace(found, now=NOW + within + MINUTE))
+    in_time, too_old = (replace(found.answer, at=NOW - within - late) for late in (0 * MINUTE, MINUTE))
+    assert decide(replace(found, answer=in_time)).course is Course.ROLL_BACK
+    late = decide(replace(found, answer=too_old))
     assert (late.course, late.reason, late.spends_answer) == (Course.ASK, "AnswerTooOld", True)
     # The same question is put again under another digest, so that it can be answered again.
     again = decide(replace(found, answer=None, answers_spent=1))

@@ -128,6 +128,18 @@ def seen_from(start: datetime) -> dict[str, Any]:
     return {"series": {"error_rate": errors, "latency_p95": {}}}
 
 
+def seen_until(end: datetime) -> dict[str, Any]:
+    errors = {at: value for at, value in series(0.0).items() if at <= end}
+    return {"series": {"error_rate": errors, "latency_p95": {}}}
+
+
+def bad_for(duration: timedelta) -> dict[str, Any]:
+    """Errors since a minute after the rollout, which ended by themselves."""
+    end = V2_FROM + MINUTE + duration
+    errors = {at: value if at < end else 0.0 for at, value in series(0.0).items()}
+    return {"series": {"error_rate": errors, "latency_p95": series(0.2, None)}}
+
+
 TERMINATING = {"deletionTimestamp": NOW.isoformat()}
 PLAIN = history()
 REUSED = ReplicaSet(
@@ -279,6 +291,16 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("StillTrue", P, "ConditionTrue", either(measured(0.05), measured(None, samples=None, bad=None))),
     ("StillTrue", U, "TooFewSamples", either(measured(0.05, bad=4), measured(0.2, bad=0))),
     ("StillTrue", U, "NoAlertFires", {"firing": ()}),
+    # What the long range still holds may be over, or nothing may come any more.
+    ("StillTrue", F, "OverAtShortRange", bad_for(MINUTE)),
+    ("StillTrue", P, "ConditionTrue", bad_for(13 * MINUTE)),
+    ("StillTrue", U, "TooFewSamples", {**bad_for(MINUTE), **errors(0.05, samples=700)}),
+    ("StillTrue", F, "OverAtShortRange", {**bad_for(MINUTE), **errors(0.05, samples=750)}),
+    ("StillTrue", U, "DataStale", seen_until(NOW - 4 * MINUTE)),
+    ("StillTrue", P, "ConditionTrue", seen_until(NOW - MINUTE)),
+    ("StillTrue", U, "PrometheusUnavailable", {**seen_until(NOW - 4 * MINUTE), "trouble": "It is away."}),
+    # That nothing was told at all is another guard's to say.
+    ("StillTrue", P, "ConditionTrue", {"series": {}}),
     ("InsideRollbackWindow", P, "InsideRollbackWindow", {}),
     ("InsideRollbackWindow", F, "OutsideRollbackWindow", {"file": file(window=15 * MINUTE)}),
     ("InsideRollbackWindow", P, "InsideRollbackWindow", {"file": file(window=16 * MINUTE)}),
