@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import aiohttp
@@ -120,6 +120,15 @@ class Clients:
     slack: Slack | None
     pagerduty: PagerDuty | None
 
+    def during(self, term: Term) -> Clients:
+        """The same, where nothing is written or said beyond the term."""
+        return replace(
+            self,
+            kubernetes=self.kubernetes.during(term),
+            slack=None if self.slack is None else self.slack.during(term),
+            pagerduty=None if self.pagerduty is None else self.pagerduty.during(term),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -181,8 +190,9 @@ def _candidate(settings: Settings) -> str:
 
 async def _lead(app: App, parts: Parts, term: Term) -> None:
     """Drive every open incident and watch the workloads, until cancelled: all that acts is made here."""
+    parts = replace(parts, clients=parts.clients.during(term))
     settings, clock, rules, clients = parts.settings, parts.clock, parts.rules, parts.clients
-    kubernetes = clients.kubernetes.during(term)
+    kubernetes = clients.kubernetes
     store = IncidentStore(kubernetes, parts.metrics.count_dropped)
     active = ActiveAlerts(clients.alertmanagers, settings.receiver)
     gatherer = Gatherer(

@@ -31,7 +31,7 @@ from responder.incidents.model import Condition, Incident, Status
 from responder.incidents.notifications import Notifications, PagerDutyState, SlackState
 from responder.incidents.phases import Phase
 from responder.rules.model import Channel, RuleFile
-from responder.term import Term
+from responder.term import Term, TermOver
 
 log = structlog.get_logger(__name__)
 
@@ -286,6 +286,10 @@ class Notifier:
             return False
         try:
             await send()
+        except TermOver:
+            # No failure of theirs: another replica says it by now.
+            progress.waits.append(self._clock.now() + FIRST_RETRY)
+            return False
         except ResponderError as error:
             now = self._clock.now()
             progress.note_failure(step, said, error, now)

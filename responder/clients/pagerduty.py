@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Mapping
+from copy import copy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
 from responder.errors import Permanent, ResponderError, Temporary
+from responder.term import Term
 
 if TYPE_CHECKING:
     from pdpyras import PDClientError, PDSession
@@ -46,6 +48,13 @@ class PagerDuty:
         self._routing_key = routing_key
         self._url = url.rstrip("/")
         self._library = _load_library()
+        self._term: Term | None = None
+
+    def during(self, term: Term) -> PagerDuty:
+        """The same integration, where no event is sent beyond the term: that then raises TermOver."""
+        bound = copy(self)
+        bound._term = term
+        return bound
 
     async def send(
         self,
@@ -57,20 +66,24 @@ class PagerDuty:
 
         Safe to repeat. Raises PagerDutyRefused, PagerDutyUnavailable.
         """
-        await self._call(action, lambda: self._send(action, dedup_key, payload))
+        await self._call(action, lambda wait: self._send(action, dedup_key, payload, wait))
 
     async def send_change(self, payload: Mapping[str, Any]) -> None:
         """Show a change among the service's recent ones; it pages nobody. Repeated, it shows twice.
 
         Raises PagerDutyRefused, PagerDutyUnavailable.
         """
-        await self._call("change event", lambda: self._send_change(payload))
+        await self._call("change event", lambda wait: self._send_change(payload, wait))
 
-    async def _call(self, what: str, send: Callable[[], None]) -> None:
+    async def _call(self, what: str, send: Callable[[float], None]) -> None:
+        wait_seconds = _TIMEOUT_SECONDS
+        if self._term is not None:
+            self._term.check()
+            # A thread can't be cancelled, only bounded: whoever leads next may resolve what it triggers late.
+            wait_seconds = min(wait_seconds, self._term.left_seconds)
         try:
-            # A thread can't be cancelled; it ends by its own timeouts, and a late repeat does no harm.
             async with asyncio.timeout(_CALL_SECONDS):
-                await asyncio.to_thread(send)
+                await asyncio.to_thread(send, wait_seconds)
         except self._library.PDClientError as error:
             raise self._map(what, error) from None
         except TimeoutError as error:
@@ -78,22 +91,24 @@ class PagerDuty:
                 f"PagerDuty: no answer to a {what} within {_CALL_SECONDS:g} s"
             ) from error
 
-    def _send(self, action: str, dedup_key: str, payload: Mapping[str, Any] | None) -> None:
+    def _send(
+        self, action: str, dedup_key: str, payload: Mapping[str, Any] | None, wait_seconds: float
+    ) -> None:
         with self._library.EventsAPISession(self._routing_key.get_secret_value()) as session:
-            self._restrain(session)
+            self._restrain(session, wait_seconds)
             properties = {} if payload is None else {"payload": dict(payload)}
             session.send_event(action, dedup_key=dedup_key, **properties)
 
-    def _send_change(self, payload: Mapping[str, Any]) -> None:
+    def _send_change(self, payload: Mapping[str, Any], wait_seconds: float) -> None:
         key = self._routing_key.get_secret_value()
         with self._library.ChangeEventsAPISession(key) as session:
-            self._restrain(session)
+            self._restrain(session, wait_seconds)
             session.send_change_event(routing_key=key, payload=dict(payload))
 
-    def _restrain(self, session: PDSession) -> None:
+    def _restrain(self, session: PDSession, wait_seconds: float) -> None:
         """One attempt, bounded in time."""
         session.url = self._url
-        session.timeout = _TIMEOUT_SECONDS
+        session.timeout = wait_seconds
         session.max_network_attempts = 0
         # Zero would mean for ever.
         session.retry = {429: 1}

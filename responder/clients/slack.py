@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from yarl import URL
 
 from responder.clients.http import describe
 from responder.errors import Permanent, ResponderError, Temporary
+from responder.term import Term
 
 if TYPE_CHECKING:
     from slack_sdk.errors import SlackApiError
@@ -89,6 +91,13 @@ class Slack:
         )
         self._client.proxy = None
         self._channel_ids: dict[str, str] = {}
+        self._term: Term | None = None
+
+    def during(self, term: Term) -> Slack:
+        """The same app, where no message is written beyond the term: that then raises TermOver."""
+        bound = copy(self)
+        bound._term = term
+        return bound
 
     async def close(self) -> None:
         """End the connections."""
@@ -101,6 +110,7 @@ class Slack:
 
         `channel` is a name or an id. Raises SlackRefused, SlackUnavailable.
         """
+        self._check_term()
         metadata = {"event_type": METADATA_EVENT, "event_payload": {"incident_uid": incident_uid}}
         answer = await _call(
             f"post to {channel}",
@@ -117,6 +127,7 @@ class Slack:
 
     async def update(self, channel: str, ts: str, blocks: Sequence[Block], text: str) -> None:
         """Replace what a message says. `channel` is an id. Safe to repeat. Raises as post does."""
+        self._check_term()
         await _call(
             f"update a message in {channel}",
             self._client.chat_update(
@@ -126,6 +137,7 @@ class Slack:
 
     async def reply(self, channel: str, ts: str, text: str) -> None:
         """Post a text into the thread of a message. `channel` is an id. Raises as post does."""
+        self._check_term()
         await _call(
             f"reply in {channel}",
             self._client.chat_postMessage(channel=channel, thread_ts=ts, text=text, unfurl_links=False),
@@ -177,6 +189,11 @@ class Slack:
             ) from error
         if status != 200:
             raise SlackRefused(f"Slack: the answer to a click was refused with {status}", f"http_{status}")
+
+    def _check_term(self) -> None:
+        """Right before each write, however long what came before it took."""
+        if self._term is not None:
+            self._term.check()
 
     async def _find_channel(self, channel: str) -> str:
         """The id of a channel: history can be read by id only, while posting takes a name as well."""

@@ -69,15 +69,17 @@ class Office:
         return open_office(self.desk, self.records)
 
 
-def open_office(desk: Desk, records: Records | None = None, term: Term | None = None) -> Office:
+def open_office(
+    desk: Desk, records: Records | None = None, term: Term | None = None, channel: str = "C0ALERTS00"
+) -> Office:
     records = records if records is not None else Records()
     counted: list[tuple[Channel, str]] = []
     notifier = Notifier(
-        slack=desk.slack,
-        pagerduty=desk.pagerduty,
+        slack=desk.slack if term is None else desk.slack.during(term),
+        pagerduty=desk.pagerduty if term is None else desk.pagerduty.during(term),
         store=records,
         clock=desk.clock,
-        default_channel="C0ALERTS00",
+        default_channel=channel,
         count=lambda channel, result: counted.append((channel, result)),
         term=term or Term(math.inf),
     )

@@ -11,12 +11,14 @@ import structlog
 import yaml
 
 from responder.actions.notify import LAST_WORDS, REWRITE_EVERY, SLACK_GONE_AFTER
+from responder.actions.pace import Pace
+from responder.actions.storms import Storms
 from responder.incidents.decision import Choice, choices_of, parse_decision
 from responder.incidents.model import Incident, Page, Times
 from responder.incidents.notifications import Notifications
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Channel
-from responder.sandbox.api.faults import FaultRule, Refuse
+from responder.sandbox.api.faults import Delay, FaultRule, Refuse
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.term import Term
 from tests.unit.actions.build import ASK, AT, STILL_TRUE, asking, incident, rollback
@@ -228,6 +230,34 @@ def test_beyond_the_term_nothing_is_said() -> None:
         assert len(message.versions) == 1
         (alert,) = office.desk.pagerduty_inbox.alerts.values()
         assert len(alert.events) == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize("step", ["conversations.history", "conversations.list"])
+def test_what_was_looked_up_until_the_term_was_over_is_not_posted(step: str) -> None:
+    """Whoever leads next may have said something newer by then."""
+
+    async def story(office: Office) -> None:
+        term = Term(asyncio.get_running_loop().time() + 3)
+        leader = open_office(office.desk, office.records, term, channel="payments")
+        office.desk.slack_inbox.faults.add(FaultRule("*", step, Delay(4.0), count=1))
+        told = await leader.notify(asking())
+        assert told.retry_at is not None
+        assert office.desk.slack_inbox.messages == []
+        assert leader.counted == [(Channel.PAGERDUTY, "sent")]
+
+    play(story)
+
+
+def test_no_digest_is_posted_beyond_the_term() -> None:
+    async def story(office: Office) -> None:
+        term = Term(asyncio.get_running_loop().time() + 3)
+        storms = Storms(office.desk.slack.during(term), office.desk.clock, Pace(timedelta()))
+        storms.calm_at("C0ALERTS00", asking())
+        office.desk.slack_inbox.faults.add(FaultRule("*", "conversations.history", Delay(4.0), count=1))
+        assert await storms.show("C0ALERTS00") is not None
+        assert office.desk.slack_inbox.messages == []
 
     play(story)
 

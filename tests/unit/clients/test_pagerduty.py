@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -9,8 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from responder.clients.pagerduty import PagerDuty, PagerDutyRefused, PagerDutyUnavailable
-from responder.sandbox.api.faults import DropAfter, Effect, FaultRule, Refuse
+from responder.sandbox.api.faults import DropAfter, Effect, FaultRule, Hang, Refuse
 from responder.sandbox.inboxes.pagerduty import AlertState
+from responder.term import Term, TermOver
 from tests.shared import run_story
 from tests.unit.sandbox.inboxes.serving import Desk, open_desk
 
@@ -111,5 +114,35 @@ def test_the_wish_to_wait_is_passed_on() -> None:
         with pytest.raises(PagerDutyUnavailable) as failed:
             await desk.pagerduty.send("trigger", "u1", PAYLOAD)
         assert failed.value.retry_after_seconds == 7
+
+    play(story)
+
+
+def test_beyond_a_term_nothing_is_sent() -> None:
+    async def story(desk: Desk) -> None:
+        term = Term(math.inf)
+        bound = desk.pagerduty.during(term)
+        await bound.send("trigger", "u1", PAYLOAD)
+        term.end()
+        with pytest.raises(TermOver):
+            await bound.send("resolve", "u1")
+        with pytest.raises(TermOver):
+            await bound.send_change({"summary": "Rolled back"})
+        assert [event.action for event in desk.pagerduty_inbox.alerts["u1"].events] == ["trigger"]
+        await desk.pagerduty.send("resolve", "u1")
+
+    play(story)
+
+
+def test_an_event_is_waited_for_no_longer_than_the_term_lasts() -> None:
+    """A thread goes on after whoever waits for it was cancelled."""
+
+    async def story(desk: Desk) -> None:
+        desk.pagerduty_inbox.faults.add(FaultRule("POST", "enqueue", Hang()))
+        bound = desk.pagerduty.during(Term(asyncio.get_running_loop().time() + 0.2))
+        started = time.perf_counter()
+        with pytest.raises(PagerDutyUnavailable):
+            await bound.send("trigger", "u1", PAYLOAD)
+        assert time.perf_counter() - started < 3
 
     play(story)
