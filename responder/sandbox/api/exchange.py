@@ -35,6 +35,8 @@ class Exchange:
         self.body = b""
         # What the answer is about, once that is known; it decides how a Table of it looks.
         self.resource: Resource | None = None
+        # The code with which it was carried out, once it was; its client may be told another one, or none.
+        self.effect = 0
         self.path = request.path
         self.authorization = request.headers.get("Authorization", "")
         if request.path.startswith(BEARER_PREFIX):
@@ -96,6 +98,7 @@ class Exchange:
             content_type=request.content_type if self.body else "",
             body=body,
             status=code,
+            effect=self.effect,
             dry_run=request.query.get("dryRun") == "All" or in_body,
         )
 

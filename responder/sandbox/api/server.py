@@ -171,7 +171,6 @@ class ApiServer:
         target = parse_target(exchange.request.method, exchange.path, exchange.request.query)
         if isinstance(effect, Late):
             asyncio.get_running_loop().call_later(effect.seconds, self._carry_out_late, exchange, target)
-            self._record(exchange, 0)
             return await self._fall_silent(exchange, Hang())
         if target is not None and target.verb == "watch" and self._resource(target) is not None:
             return await self._stream(exchange, target, effect)
@@ -195,8 +194,14 @@ class ApiServer:
         """Do what was asked, for nobody: a refusal is as good as an answer then."""
         with suppress(ApiError):
             self._carry_out(exchange, target)
+        self._record(exchange, 0)
 
     def _carry_out(self, exchange: Exchange, target: Target | None) -> Reply:
+        reply = self._do(exchange, target)
+        exchange.effect = reply.code
+        return reply
+
+    def _do(self, exchange: Exchange, target: Target | None) -> Reply:
         if target is None or target.plural == "":
             return self._reply_to_path(exchange)
         resource = self._resource(target)

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -408,6 +408,41 @@ def test_a_late_request_takes_effect_when_nobody_waits_for_it_any_more(
             await store.clock.sleep(60)
             # The second is refused, as it would be in time, and nobody hears of that.
             assert (await client.ask("GET", ONE)).body["spec"]["replicas"] == 7
+
+    run_story(story())
+
+
+@pytest.mark.parametrize(
+    ("effect", "status"),
+    [
+        (DropAfter(), 0),
+        (Hang(after_effect=True), 0),
+        (Refuse(500, after_effect=True), 500),
+        (Refuse(504, after_effect=True), 504),
+        (Late(60), 0),
+    ],
+)
+def test_the_log_knows_of_a_write_whose_answer_was_lost(
+    make_store: MakeStore, make_deployment: MakeObject, effect: Effect, status: int
+) -> None:
+    """The judge goes by what took effect, not by what its client was told, and each counts once."""
+
+    async def story() -> None:
+        store = make_store()
+        async with serving(store) as client:
+            await client.ask("POST", DEPLOYMENTS, make_deployment())
+            client.server.faults.add(FaultRule("PATCH", ONE, effect, count=2))
+            for replicas in (7, -1):
+                patch = {"spec": {"replicas": replicas}}
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    async with asyncio.timeout(20):
+                        await client.ask("PATCH", ONE, patch, content_type=MERGE_PATCH)
+            if isinstance(effect, Late):
+                # Nothing has happened yet.
+                assert client.server.log.writes(ONE) == []
+                await store.clock.sleep(60)
+            (write,) = client.server.log.writes(ONE)
+            assert (write.status, write.effect, write.body) == (status, 200, {"spec": {"replicas": 7}})
 
     run_story(story())
 
