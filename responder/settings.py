@@ -14,20 +14,30 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
     BeforeValidator,
     Field,
-    SecretStr,
     ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from yarl import URL
+
+from responder.setting_values import (
+    Days,
+    Duration,
+    Secret,
+    Url,
+    Wait,
+    check_identity,
+    check_lease,
+    check_listen,
+    shape_of,
+    split,
+)
 
 PREFIX = "RESPONDER_"
 
@@ -36,9 +46,6 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 _SECRETS = ("webhook_token", "slack_bot_token", "slack_signing_secret", "pagerduty_routing_key")
 _MAX_SECRET_BYTES = 64 * 1024
-# What deploy/secret.example.yaml has in place of each secret.
-_PLACEHOLDER = "CHANGE-ME"
-_EXAMPLE_URL = "http://prometheus:9090"
 
 # What `make test` and `make bench` read, which may be set while a responder is tried out beside them.
 _NOT_SETTINGS = ("RESPONDER_REQUIRE_REAL", "RESPONDER_BENCH_KUBECONFIG")
@@ -53,84 +60,6 @@ class SettingsError(ValueError):
     """A setting is missing or wrong; str() has a line for each: its variable, its shape, what to do."""
 
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
-
-
-def _parse_duration(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value)
-    if not value or match is None:
-        raise ValueError("must be a duration such as 10s, 5m or 1h30m")
-    days, hours, minutes, seconds, milliseconds = (int(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds)
-
-
-def _check_positive(value: timedelta) -> timedelta:
-    if value <= timedelta(0):
-        raise ValueError("must be longer than 0s")
-    return value
-
-
-def _check_whole_days(value: timedelta) -> timedelta:
-    if value % timedelta(days=1) or not timedelta(days=1) <= value <= timedelta(days=365):
-        raise ValueError("must be whole days from 1d to 365d")
-    return value
-
-
-def _check_not_negative(value: timedelta) -> timedelta:
-    if value < timedelta(0):
-        raise ValueError("must not be negative")
-    return value
-
-
-def _check_url(value: str) -> str:
-    try:
-        url = URL(value)
-        usable = url.scheme in ("http", "https") and bool(url.host)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(f"must be an address such as {_EXAMPLE_URL}")
-    return value
-
-
-def _split(value: object) -> object:
-    return [part for part in re.split(r"[,\s]+", value) if part] if isinstance(value, str) else value
-
-
-def _check_listen(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
-        raise ValueError("must be HOST:PORT, such as 0.0.0.0:8080 or [::1]:8080")
-    return value
-
-
-def _check_secret(value: SecretStr) -> SecretStr:
-    if value.get_secret_value().strip().upper() == _PLACEHOLDER:
-        raise ValueError(f"is still the example's {_PLACEHOLDER}; put the real one there")
-    return value
-
-
-def _check_lease(value: timedelta) -> timedelta:
-    if value % timedelta(seconds=1) or not timedelta(seconds=2) <= value <= timedelta(minutes=5):
-        raise ValueError("must be whole seconds, from 2s to 5m")
-    return value
-
-
-def _check_identity(value: str) -> str:
-    if not re.fullmatch(r"[\w.-]{1,253}", value, re.ASCII):
-        raise ValueError("must be 1 to 253 letters, digits, '.', '-' and '_'")
-    return value
-
-
-_Duration = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_positive)]
-_Days = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_whole_days)]
-_Wait = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_not_negative)]
-_Url = Annotated[str, AfterValidator(_check_url)]
-_Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
-
-
 class Settings(BaseSettings):
     """Everything that can be set; each field's variable is RESPONDER_ and its name in capitals."""
 
@@ -143,7 +72,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    listen: Annotated[str, AfterValidator(_check_listen)] = Field(
+    listen: Annotated[str, AfterValidator(check_listen)] = Field(
         default="0.0.0.0:8080",
         description="HOST:PORT that webhooks, Slack and probes reach; port 0 takes a free one",
     )
@@ -153,11 +82,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("RESPONDER_NAMESPACE", "POD_NAMESPACE"),
         description="the responder's own namespace; by default the pod's, outside of a cluster 'default'",
     )
-    identity: Annotated[str, AfterValidator(_check_identity)] = Field(
+    identity: Annotated[str, AfterValidator(check_identity)] = Field(
         default_factory=socket.gethostname,
         description="this replica's name, in the Lease and for the API server's audit; by default the host's",
     )
-    lease_duration: Annotated[_Duration, AfterValidator(_check_lease)] = Field(
+    lease_duration: Annotated[Duration, AfterValidator(check_lease)] = Field(
         default=timedelta(seconds=15),
         description="how long a replica that died is waited for before another takes over; whole seconds",
     )
@@ -167,10 +96,10 @@ class Settings(BaseSettings):
         description="the kubeconfig of the cluster to act on; by default the pod's service account is used",
     )
     context: str | None = Field(default=None, description="the kubeconfig's context, if not its current one")
-    prometheus_url: _Url = Field(
+    prometheus_url: Url = Field(
         repr=False, description="the address of Prometheus, which incidents are judged by"
     )
-    alertmanager_urls: Annotated[tuple[_Url, ...], NoDecode, BeforeValidator(_split)] = Field(
+    alertmanager_urls: Annotated[tuple[Url, ...], NoDecode, BeforeValidator(split)] = Field(
         default=(),
         validation_alias=AliasChoices("RESPONDER_ALERTMANAGER_URLS", "RESPONDER_ALERTMANAGER_URL"),
         repr=False,
@@ -182,10 +111,10 @@ class Settings(BaseSettings):
         min_length=1,
         description="the responder's receiver in Alertmanager's configuration",
     )
-    repeat_interval: _Duration = Field(
+    repeat_interval: Duration = Field(
         default=timedelta(hours=4), description="repeat_interval of the responder's route in Alertmanager"
     )
-    decide_every: _Duration = Field(
+    decide_every: Duration = Field(
         default=timedelta(seconds=15), description="how often an open incident is judged anew"
     )
     max_open_incidents: int = Field(
@@ -194,11 +123,11 @@ class Settings(BaseSettings):
         le=10_000,
         description="the most incidents that are open at once; alerts that need another one wait",
     )
-    retention: _Days = Field(
+    retention: Days = Field(
         default=timedelta(days=30), description="after so many whole days a closed incident is deleted"
     )
     # The cluster's own, and those of the controllers that would put back what was undone.
-    protected_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+    protected_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = Field(
         default=("kube-*", "argocd", "flux-system"),
         description="namespaces, separated by commas, in which nothing is rolled back; the responder's own is"
         " another one always",
@@ -208,17 +137,17 @@ class Settings(BaseSettings):
         default=3, ge=2, le=1000, description="so many workloads that want a rollback at once are a storm"
     )
     # As long as the usual `for`, by which the alerts of one cause come apart.
-    storm_within: _Duration = Field(
+    storm_within: Duration = Field(
         default=timedelta(minutes=5), description="within how long they have to want it for that"
     )
     # A delivery and an evaluation: what has the same cause pends by then.
-    storm_wait: _Wait = Field(
+    storm_wait: Wait = Field(
         default=timedelta(seconds=10),
         description="how long after its first alert an incident waits for other workloads' alerts before"
         " anything is automatic",
     )
     # By then what was broken for all works again, or somebody has looked.
-    storm_calm: _Wait = Field(
+    storm_calm: Wait = Field(
         default=timedelta(minutes=15), description="how long after a storm nothing is automatic"
     )
     look_at_secrets: bool = Field(
@@ -232,7 +161,7 @@ class Settings(BaseSettings):
         " drive; takes the right to list them",
     )
 
-    webhook_token: _Secret = Field(
+    webhook_token: Secret = Field(
         min_length=1,
         description="the bearer token that Alertmanager shows; RESPONDER_WEBHOOK_TOKEN_FILE can name a file",
     )
@@ -242,25 +171,23 @@ class Settings(BaseSettings):
     )
     max_alerts: int = Field(default=1000, ge=1, le=100_000, description="the most alerts in one delivery")
 
-    slack_api_url: _Url = Field(
-        default="https://slack.com/api/", description="the address of Slack's Web API"
-    )
+    slack_api_url: Url = Field(default="https://slack.com/api/", description="the address of Slack's Web API")
     slack_channel: str = Field(default="", description="the channel for incidents whose rules name none")
-    slack_bot_token: _Secret | None = Field(
+    slack_bot_token: Secret | None = Field(
         default=None, description="the bot token (xoxb-...); without it Slack is not told"
     )
     slack_bot_token_file: Path | None = Field(default=None, description="a file with the slack_bot_token")
-    slack_signing_secret: _Secret | None = Field(
+    slack_signing_secret: Secret | None = Field(
         default=None, description="the app's signing secret; without it buttons in Slack do not work"
     )
     slack_signing_secret_file: Path | None = Field(
         default=None, description="a file with the slack_signing_secret"
     )
 
-    pagerduty_url: _Url = Field(
+    pagerduty_url: Url = Field(
         default="https://events.pagerduty.com", description="the address of PagerDuty's Events API v2"
     )
-    pagerduty_routing_key: _Secret | None = Field(
+    pagerduty_routing_key: Secret | None = Field(
         default=None, description="the integration key of the service to page; without it nobody is paged"
     )
     pagerduty_routing_key_file: Path | None = Field(
@@ -386,32 +313,12 @@ def _explain(error: ValidationError) -> Iterator[str]:
         if field is None:
             yield f"{variable_of(name)}: is not a setting; take it out"
             continue
-        shape = _shape(field)
+        shape = shape_of(field)
         if detail["type"] == "missing":
             message = f"is not set; it takes {shape}"
         elif detail["type"] != "value_error":
             message = f"must be {shape}"
         yield f"{variable_of(name)}: {message} ({field.description})"
-
-
-def _shape(field: FieldInfo) -> str:
-    """What a value has to be, for a person."""
-    kinds = get_args(field.annotation) or (field.annotation,)
-    if get_origin(field.annotation) is Literal:
-        return " or ".join(kinds)
-    if bool in kinds:
-        return "true or false"
-    if int in kinds:
-        bounds = (getattr(each, name, None) for name in ("ge", "le") for each in field.metadata)
-        low, high = (bound for bound in bounds if bound is not None)
-        return f"a whole number from {low} to {high}"
-    if SecretStr in kinds:
-        return "any text that is secret"
-    return f"an address such as {_EXAMPLE_URL}" if _check_url in _validators(field) else "some text"
-
-
-def _validators(field: FieldInfo) -> list[object]:
-    return [each.func for each in field.metadata if isinstance(each, AfterValidator)]
 
 
 def _joined(problems: list[str]) -> str:
