@@ -210,17 +210,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     )
     resuming = Resuming(kubernetes, store, rules, clock)
     drivers = _drivers(parts, kubernetes, store, gatherer, term, resuming)
-    reconcile = Reconcile(
-        kubernetes=kubernetes,
-        store=store,
-        intake=parts.intake,
-        drivers=drivers,
-        alertmanagers=clients.alertmanagers,
-        receiver=settings.receiver,
-        workloads=rules.workloads,
-        clock=clock,
-        repeat_interval=settings.repeat_interval,
-    )
+    reconcile = _reconcile(parts, store, drivers)
     retention = Retention(store, clock, settings.retention)
     returns = Returns(clients.slack, clients.pagerduty, settings.slack_channel, store, rules, clock)
 
@@ -252,6 +242,20 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     finally:
         parts.metrics.leading.set(0)
         app.watch = None
+
+
+def _reconcile(parts: Parts, store: IncidentStore, drivers: Drivers) -> Reconcile:
+    return Reconcile(
+        kubernetes=parts.clients.kubernetes,
+        store=store,
+        intake=parts.intake,
+        drivers=drivers,
+        alertmanagers=parts.clients.alertmanagers,
+        receiver=parts.settings.receiver,
+        workloads=parts.rules.workloads,
+        clock=parts.clock,
+        repeat_interval=parts.settings.repeat_interval,
+    )
 
 
 async def _keep_running(work: _Lasting, clock: Clock, metrics: Metrics) -> None:
