@@ -216,7 +216,7 @@ DEFECTS = (
     ),
     Defect(
         "takes who served in a gap of the watch for one that never served",
-        "pipeline/watch.py",
+        "pipeline/workload_ledger.py",
         "            self._watched_from = now\n",
         "            pass\n",
         (f"{LOOP}::test_a_release_that_served_while_nobody_watched_is_the_one_to_go_back_to",),
