@@ -14,7 +14,7 @@ _CHECK = "DependenciesGood"
 
 
 def dependencies_good(facts: Facts) -> Verdict:
-    """No dependency of the rule file is bad now, or was right before the onset."""
+    """No dependency of the rule file is bad now, or was right before the onset or with it."""
     named = facts.file.dependencies
     if not named:
         return passed(_CHECK, "NoDependencies", "The rule file names nothing that the service calls.")
@@ -42,11 +42,14 @@ def _judge(facts: Facts, dependency: Dependency, state: DependencyState) -> Verd
     onset = find_onset(facts)
     if onset is not None:
         truths = truths_of(condition, state.series)
-        near = (at for at in truths if onset - facts.file.rollback.clean_gap <= at <= onset)
+        # Its threshold may be crossed later than the service's own, by the same fault.
+        until = onset + max(facts.file.metrics[leaf.metric].onset_range for leaf in comparisons(condition))
+        near = (at for at in truths if onset - facts.file.rollback.clean_gap <= at < until)
         since = next((at for at in near if truths[at]), None)
         if since is not None:
             text = f"{name}, which the service calls, was bad ({condition}) at {clock(since)}"
-            told = f"{text}, before the trouble began at {clock(onset)}."
+            when = "before" if since < onset else "as"
+            told = f"{text}, {when} the trouble began at {clock(onset)}."
             return failed(
                 _CHECK, "DependencyWasBad", told, dependency=name, since=since.isoformat(), **evidence
             )

@@ -360,6 +360,8 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("DependenciesGood", F, "DependencyBad", stripe(0.06)),
     ("DependenciesGood", F, "DependencyBad", stripe(0.06, samples=20)),
     ("DependenciesGood", F, "DependencyWasBad", stripe(0.001, bad_until=V2_FROM + MINUTE)),
+    # Its own threshold is crossed a step later than the service's.
+    ("DependenciesGood", F, "DependencyWasBad", stripe(0.001, bad_from=V2_FROM + 1.5 * MINUTE)),
     # Over for a clean gap by then, or begun by the trouble itself and over again: no cause.
     ("DependenciesGood", P, "DependenciesGood", stripe(0.001, bad_until=V2_FROM - 9.5 * MINUTE)),
     ("DependenciesGood", P, "DependenciesGood", stripe(0.001, bad_from=V2_FROM + 2 * MINUTE)),
