@@ -7,13 +7,13 @@ Source: Kubernetes api/discovery/v1/types.go, pkg/proxy/topology.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from responder.verdicts import Verdict, failed, passed, unknown
 from responder.verification.claim import Claim
 from responder.verification.snapshot import Snapshot
 from responder.verification.wording import join_some
-from responder.workloads.views import Endpoint, Pod, Service
+from responder.workloads.views import Endpoint, EndpointSlice, Pod, Service
 
 
 def assess_services(snapshot: Snapshot, claim: Claim) -> tuple[Verdict, ...]:
@@ -29,7 +29,10 @@ def assess_services(snapshot: Snapshot, claim: Claim) -> tuple[Verdict, ...]:
 
 
 def relevant_services(snapshot: Snapshot, claim: Claim) -> tuple[Service, ...]:
-    """The Services the rule file names, and every one that selects the target's or any other of the pods."""
+    """The Services the rule file names, and every one that selects the target's or any other of the pods.
+
+    One that selects only pods like those that were undone is left with none, and goes on being called.
+    """
     label_sets = workload_label_sets(snapshot, claim)
     return tuple(
         service
@@ -39,10 +42,11 @@ def relevant_services(snapshot: Snapshot, claim: Claim) -> tuple[Service, ...]:
 
 
 def workload_label_sets(snapshot: Snapshot, claim: Claim) -> tuple[dict[str, str], ...]:
-    """The labels of the restored template and of every pod of the workload."""
-    of_template = dict((claim.template.get("metadata") or {}).get("labels") or {})
+    """The labels of the restored template, of the one that was undone, and of every pod of the workload."""
+    templates = [claim.template] if claim.bad is None else [claim.template, claim.bad]
+    of_templates = (dict((each.get("metadata") or {}).get("labels") or {}) for each in templates)
     distinct = {tuple(sorted(pod.labels.items())) for pod in snapshot.owned_pods}
-    return (of_template, *(dict(labels) for labels in sorted(distinct)))
+    return (*of_templates, *(dict(labels) for labels in sorted(distinct)))
 
 
 def ready_target_pods(snapshot: Snapshot, claim: Claim) -> tuple[Pod, ...]:
@@ -83,23 +87,27 @@ def _assess_service(service: Service, snapshot: Snapshot, claim: Claim) -> tuple
     if service.spec.get("type") == "ExternalName":
         message = f"Service {service.name} is a DNS name for elsewhere: nothing shows where its traffic goes."
         return (unknown(f"Service/{service.name}", "ExternalNameService", message),)
-    endpoints: dict[str, list[Endpoint]] = {}
+    slices: dict[str, list[EndpointSlice]] = {}
     for each in snapshot.slices:
         if each.service == service.name:
-            endpoints.setdefault(each.address_type, []).extend(each.endpoints)
-    families = sorted({*service.ip_families, *endpoints})
+            slices.setdefault(each.address_type, []).append(each)
+    families = sorted({*service.ip_families, *slices})
     return tuple(
-        check_endpoints(service, family, endpoints.get(family), snapshot, claim) for family in families
+        check_family(service, family, slices.get(family, ()), snapshot, claim) for family in families
     )
 
 
-def check_endpoints(
-    service: Service, family: str, endpoints: list[Endpoint] | None, snapshot: Snapshot, claim: Claim
+def check_family(
+    service: Service, family: str, slices: Sequence[EndpointSlice], snapshot: Snapshot, claim: Claim
 ) -> Verdict:
-    """The endpoints of one IP family, over all its slices, are the target's ready pods and no other pod's."""
+    """The endpoints of one IP family, over all its slices, are the target's ready pods and no other pod's.
+
+    Each port of the Service has to lead to them.
+    """
     check, where = f"Service/{service.name}/{family}", f"Service {service.name} ({family})"
-    if endpoints is None:
+    if not slices:
         return failed(check, "SlicesMissing", f"{where} has no EndpointSlice.")
+    endpoints = [endpoint for each in slices for endpoint in each.endpoints]
     nameless = [endpoint.address for endpoint in endpoints if endpoint.pod_uid is None]
     if nameless:
         message = f"{where} has endpoints that name no pod: {join_some(nameless)}."
@@ -114,7 +122,28 @@ def check_endpoints(
         return passed(
             check, "FamilyUnused", f"{where} has no endpoint, and the Service does not use {family}."
         )
-    return _compare(check, where, endpoints, expected, snapshot.workload.replicas)
+    compared = _compare(check, where, endpoints, expected, snapshot.workload.replicas)
+    if not compared.passed:
+        return compared
+    return _find_closed_port(check, where, service, slices, expected) or compared
+
+
+def _find_closed_port(
+    check: str, where: str, service: Service, slices: Sequence[EndpointSlice], expected: set[str]
+) -> Verdict | None:
+    """A port by which pods get nothing, ready as they are: proxies send only to ports that a slice lists."""
+    for name, target_port in service.ports.items():
+        open_to = (each for each in slices if name in {listed for listed, _ in each.ports})
+        reached = {endpoint.pod_uid for each in open_to for endpoint in each.endpoints}
+        closed = expected - reached
+        if closed:
+            message = (
+                f"{where} leads by port {name or target_port} to {len(expected & reached)} of the target's"
+                f" {len(expected)} ready pods: its targetPort, {target_port}, is none of the others'."
+            )
+            found = len(closed)
+            return failed(check, "PortClosed", message, port=name, targetPort=target_port, closed=found)
+    return None
 
 
 def _compare(check: str, where: str, endpoints: list[Endpoint], expected: set[str], wanted: int) -> Verdict:

@@ -122,11 +122,12 @@ def _mark_service(service: Service, scope: Scope) -> Mark | None:
     named = service.name in scope.claim.services
     if not named and not any(map(service.selects, scope.label_sets)):
         return None
-    selector = frozenset(service.selector.items())
-    return (service.name, selector, service.ip_families, service.spec.get("type"), service.terminating)
+    selector, ports = frozenset(service.selector.items()), frozenset(service.ports.items())
+    kind = service.spec.get("type")
+    return (service.name, selector, ports, service.ip_families, kind, service.terminating)
 
 
 def _mark_slice(each: EndpointSlice, scope: Scope) -> Mark | None:
     if each.service not in {service.name for service in scope.selecting}:
         return None
-    return (each.service, each.address_type, frozenset(each.endpoints))
+    return (each.service, each.address_type, each.ports, frozenset(each.endpoints))

@@ -155,6 +155,14 @@ class Service(View):
     def ip_families(self) -> tuple[str, ...]:
         return tuple(self.spec.get("ipFamilies") or ("IPv4",))
 
+    @property
+    def ports(self) -> Mapping[str, str]:
+        """The port of the pods that each of its ports leads to, a number or a name, by its own name."""
+        ports = self.spec.get("ports") or []
+        return {
+            str(port.get("name") or ""): str(port.get("targetPort") or port.get("port")) for port in ports
+        }
+
     def selects(self, labels: Mapping[str, str]) -> bool:
         """True when it has a selector and every pair of it is among these labels."""
         return bool(self.selector) and self.selector.items() <= dict(labels).items()
@@ -184,6 +192,15 @@ class EndpointSlice(View):
     @property
     def address_type(self) -> str:
         return str(self.raw.get("addressType", "IPv4"))
+
+    @property
+    def ports(self) -> frozenset[tuple[str, int]]:
+        """The Service's ports that lead to its endpoints, each with its number there.
+
+        A slice without any leads nowhere. Source: Kubernetes pkg/proxy/endpointslicecache.go (addEndpoints).
+        """
+        ports = self.raw.get("ports") or []
+        return frozenset((str(p.get("name") or ""), int(p["port"])) for p in ports if p.get("port"))
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

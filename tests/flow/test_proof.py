@@ -14,6 +14,7 @@ import pytest
 
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.sandbox.outage import Outage
+from responder.sandbox.world import ERROR_RATE, image
 from responder.workloads.views import FREEZE
 from tests.flow.harness import DEPLOYMENTS, ROLL_BACK, SHORT, Stage, stage
 from tests.shared import run_story
@@ -273,3 +274,45 @@ def test_traffic_that_can_not_be_proven(
         assert said in message
 
     play(tmp_path, story, IMPATIENT, {} if services is None else {"services": services})
+
+
+def renames_the_port(it: dict[str, Any]) -> None:
+    it["spec"]["template"]["spec"]["containers"][0]["ports"][0]["name"] = "web"
+
+
+def tells_its_version(it: dict[str, Any]) -> None:
+    it["spec"]["template"]["metadata"]["labels"]["release"] = "v2"
+
+
+@pytest.mark.parametrize(
+    ("released", "service", "said"),
+    [
+        (renames_the_port, {"ports": [{"name": "http", "port": 80, "targetPort": "web"}]}, "targetPort, web"),
+        (tells_its_version, {"selector": {"release": "v2"}}, "has no ready endpoint"),
+    ],
+    ids=["by its port", "by its selector"],
+)
+def test_a_service_that_went_with_the_release_and_was_left_behind(
+    tmp_path: Path, released: Callable[[dict[str, Any]], None], service: dict[str, Any], said: str
+) -> None:
+    """The undo of the Deployment alone leaves it without anybody: every pod is ready, and none is called."""
+
+    async def story(here: Stage) -> None:
+        def change(it: dict[str, Any]) -> None:
+            released(it)
+            container, template = it["spec"]["template"]["spec"]["containers"][0], it["spec"]["template"]
+            container["image"] = image(here.world.name, "v2")
+            template["metadata"]["annotations"][ERROR_RATE] = "0.1"
+
+        edit(here, change)
+        store = here.world.cluster.store
+        found = store.get("services", here.world.namespace, here.world.name)
+        assert found is not None
+        found["spec"].update(service)
+        store.update("services", found, manager="kubectl")
+        await here.phase("Verifying", SOON)
+        assert said in await ended(here, "TrafficNotProven", TrafficProven="False")
+        since = here.world.clock.now() - timedelta(seconds=30)
+        assert here.world.oracle.requests_by_revision(since=since) == {}
+
+    play(tmp_path, story, IMPATIENT, {"services": []})

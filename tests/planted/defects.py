@@ -63,8 +63,8 @@ DEFECTS = (
     Defect(
         "ignores a second EndpointSlice",
         "verification/services.py",
-        "endpoints.setdefault(each.address_type, []).extend(each.endpoints)",
-        "endpoints.setdefault(each.address_type, list(each.endpoints))",
+        "slices.setdefault(each.address_type, []).append(each)",
+        "slices.setdefault(each.address_type, [each])",
         (
             f"{TRAFFIC}::test_a_finished_rollback_passes_every_check",
             f"{TRAFFIC}::test_one_more_endpoint[second slice-extra0-OtherEndpointServing]",
@@ -76,6 +76,16 @@ DEFECTS = (
         "if not endpoint.ready and not endpoint.serving:",
         "if endpoint.terminating or (not endpoint.ready and not endpoint.serving):",
         (f"{TRAFFIC}::test_one_more_endpoint[same slice-extra1-OtherEndpointServing]",),
+    ),
+    Defect(
+        "takes a ready endpoint that no port leads to",
+        "verification/services.py",
+        "        closed = expected - reached\n",
+        "        closed = set[str]()\n",
+        (
+            f"{TRAFFIC}::test_ready_endpoints_without_the_services_port_get_nothing[None]",
+            f"{TRAFFIC}::test_each_port_has_to_lead_to_every_pod",
+        ),
     ),
     Defect(
         "ignores a terminating pod",

@@ -14,6 +14,7 @@ from responder.workloads.workload import parse_workload
 
 KEY = WorkloadKey("payments", "Deployment", "payment-service")
 REPLICAS = 3
+HTTP: Object = {"name": "http", "port": 80, "targetPort": "http"}
 
 
 def template(version: str, pod_hash: str | None = None) -> Object:
@@ -79,7 +80,7 @@ def pod(name: str, version: str = "good", **metadata: Any) -> Object:
 def service(name: str = "payment-service", **spec: Any) -> Object:
     return {
         "metadata": meta(name),
-        "spec": {"selector": {"app": "payment-service"}, "ipFamilies": ["IPv4"]} | spec,
+        "spec": {"selector": {"app": "payment-service"}, "ports": [HTTP], "ipFamilies": ["IPv4"]} | spec,
     }
 
 
@@ -97,7 +98,8 @@ def endpoint_slice(
     name: str, *endpoints: Object, of: str = "payment-service", family: str = "IPv4"
 ) -> Object:
     metadata = meta(name, labels={"kubernetes.io/service-name": of})
-    return {"metadata": metadata, "addressType": family, "endpoints": list(endpoints)}
+    ports = [{"name": "http", "protocol": "TCP", "port": 8080}]
+    return {"metadata": metadata, "addressType": family, "endpoints": list(endpoints), "ports": ports}
 
 
 @dataclass

@@ -244,6 +244,15 @@ def test_a_service_that_selects_only_the_old_pods_is_judged_while_they_are_there
     assert not_passed(world)["Service/old-only/IPv4"] == "OtherEndpointServing"
 
 
+def test_a_service_that_selects_only_what_was_undone_is_left_without_a_pod() -> None:
+    """It is asked about all the same: whoever calls it gets no answer any more."""
+    world = World()
+    world.services.append(build.service("new-only", selector={"version": "bad"}))
+    world.slices.append(endpoint_slice("new-1", of="new-only"))
+    world.slices[-1]["ports"] = None
+    assert not_passed(world, bad=build.template("bad"))["Service/new-only/IPv4"] == "NoReadyEndpoint"
+
+
 def test_a_service_of_something_else_does_not_matter() -> None:
     world = World()
     world.services.append(build.service("other", selector={"app": "other"}))
@@ -320,6 +329,43 @@ def test_zero_endpoints_fail() -> None:
     assert not_passed(world) == {IPV4: "NoReadyEndpoint"}
     world = World(slices=[{**endpoint_slice("null"), "endpoints": None}])
     assert not_passed(world) == {IPV4: "NoReadyEndpoint"}
+
+
+METRICS = {"name": "metrics", "port": 9090, "targetPort": 9090}
+
+
+@pytest.mark.parametrize("ports", [None, [], [{"name": "web", "port": 8080}], [{"name": "http"}]])
+def test_ready_endpoints_without_the_services_port_get_nothing(ports: Any) -> None:
+    """A named targetPort that the target's pods lack: their slice says ready, and lists no port."""
+    world = World()
+    for each in world.slices:
+        each["ports"] = ports
+    assert not_passed(world) == {IPV4: "PortClosed"}
+
+
+def test_each_port_has_to_lead_to_every_pod() -> None:
+    world = World(services=[build.service(ports=[build.HTTP, METRICS])])
+    assert not_passed(world) == {IPV4: "PortClosed"}
+    world.slices[0]["ports"] = [{"name": "http", "port": 8080}, {"name": "metrics", "port": 9090}]
+    assert not_passed(world) == {IPV4: "PortClosed"}
+    # One slice a port is as good as both in one.
+    world.slices.append({**endpoint_slice("slice-3", endpoint("c")), "ports": [METRICS]})
+    assert not_passed(world) == {}
+
+
+def test_one_nameless_port_is_matched_with_the_slices_nameless_one() -> None:
+    world = World(services=[build.service(ports=[{"port": 80}])])
+    assert not_passed(world) == {IPV4: "PortClosed"}
+    for each in world.slices:
+        each["ports"] = [{"name": "", "port": 80}]
+    assert not_passed(world) == {}
+
+
+def test_a_headless_service_without_ports_is_judged_by_its_endpoints() -> None:
+    world = World(services=[build.service(clusterIP="None", ports=None)])
+    for each in world.slices:
+        each["ports"] = None
+    assert not_passed(world) == {}
 
 
 def test_each_ip_family_is_judged_by_itself() -> None:
