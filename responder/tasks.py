@@ -3,24 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import asynccontextmanager
-from typing import Any
+from contextvars import Context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class _Group(asyncio.TaskGroup):
+    """A TaskGroup that can be waited for before its context is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left: set[asyncio.Task[Any]] = set()
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        task = super().create_task(coro, name=name, context=context)
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
+        return task
+
+    async def all_done(self) -> None:
+        """Return once every task has ended, also those that others began."""
+        while self._left:
+            await asyncio.wait(self._left)
 
 
 @asynccontextmanager
 async def together() -> AsyncIterator[asyncio.TaskGroup]:
-    """A TaskGroup that raises the first error of its tasks, not a group of them, and cancels the rest."""
+    """A TaskGroup that raises the first error of its tasks, not a group of them, and cancels the rest.
+
+    Whoever is cancelled meanwhile from outside is cancelled, whatever its tasks raise.
+    """
     task = asyncio.current_task()
     cancelling = 0 if task is None else task.cancelling()
     try:
-        async with asyncio.TaskGroup() as group:
+        async with _Group() as group:
             yield group
+            # Waited for inside the context: on leaving it, Python 3.11 takes back only a cancellation that it
+            # asked for before. Source: https://github.com/python/cpython/issues/116720
+            await group.all_done()
     except BaseExceptionGroup as errors:
-        # Python 3.11 leaves the parent marked as cancelled, so that a later asyncio.timeout would not end in
-        # TimeoutError. Source: https://github.com/python/cpython/issues/116720
-        while task is not None and task.cancelling() > cancelling:
-            task.uncancel()
+        # Errors go before a cancellation there: a timeout or a stop would be lost.
+        if task is not None and task.cancelling() > cancelling:
+            raise asyncio.CancelledError from errors
         raise _first(errors) from errors
 
 
