@@ -13,7 +13,7 @@ from responder.alerts.parse import WebhookError, parse_api_alerts
 from responder.clients.http import describe, fetch, shown
 from responder.errors import Permanent, Temporary
 
-_ANSWER_SECONDS = 10
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
 _MAX_BYTES = 32 * 1024 * 1024
 
 
@@ -48,7 +48,7 @@ class Alertmanager:
                 self._session,
                 self._base_url / "api/v2/alerts",
                 parameters,
-                timeout_seconds=_ANSWER_SECONDS,
+                timeout=_TIMEOUT,
                 max_bytes=_MAX_BYTES,
             )
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

@@ -29,14 +29,13 @@ async def fetch(
     url: URL,
     parameters: Mapping[str, str],
     *,
-    timeout_seconds: float,
+    timeout: aiohttp.ClientTimeout,
     max_bytes: int,
 ) -> Answer:
     """GET an URL and read at most max_bytes of its answer, whatever its status.
 
     Raises aiohttp.ClientError, TimeoutError, AnswerTooLargeError.
     """
-    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     async with session.get(url, params=parameters, timeout=timeout) as response:
         body = bytearray()
         async for chunk in response.content.iter_chunked(_READ_BYTES):

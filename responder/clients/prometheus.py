@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import aiohttp
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from yarl import URL
 
 from responder.clients.http import Answer, describe, fetch, shown
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 _QUERY_SECONDS = 10
 # Prometheus gives up first, so that its own words reach us rather than a bare timeout.
-_ANSWER_SECONDS = _QUERY_SECONDS + 3
+_TIMEOUT = aiohttp.ClientTimeout(total=_QUERY_SECONDS + 3)
 _MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -59,6 +59,7 @@ class Prometheus:
 
     def __init__(self, base_url: str, session: aiohttp.ClientSession) -> None:
         self._base_url = URL(base_url)
+        self._api = {each: self._base_url / "api/v1" / each for each in ("query", "query_range")}
         self._session = session
 
     async def query(self, promql: str, *, at: datetime | None = None) -> list[Sample]:
@@ -115,9 +116,9 @@ class Prometheus:
         try:
             answer = await fetch(
                 self._session,
-                self._base_url / "api/v1" / endpoint,
+                self._api[endpoint],
                 {"query": promql, "timeout": f"{_QUERY_SECONDS}s", **parameters},
-                timeout_seconds=_ANSWER_SECONDS,
+                timeout=_TIMEOUT,
                 max_bytes=_MAX_BYTES,
             )
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -184,15 +185,16 @@ class _String(_Body):
     resultType: Literal["string"]  # noqa: N815
 
 
-_Data = _Vector | _Matrix | _Scalar | _String
+# Named by its type, so that it is not tried as each of them.
+_Data = Annotated[_Vector | _Matrix | _Scalar | _String, Field(discriminator="resultType")]
 
 
 class _Content(_Body):
     status: Literal["success", "error"]
     data: _Data | None = None
     error: str = "no reason given"
-    warnings: list[str] = []
-    infos: list[str] = []
+    warnings: tuple[str, ...] = ()
+    infos: tuple[str, ...] = ()
 
 
 def _numbers(found: T | None, promql: str) -> T:

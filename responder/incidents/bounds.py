@@ -99,9 +99,17 @@ def _fit_verdicts(verdicts: tuple[VerdictEntry, ...]) -> tuple[VerdictEntry, ...
 
 
 def _fit_verdict(verdict: VerdictEntry) -> VerdictEntry:
+    if len(verdict.message) <= MAX_LINE and _are_short(verdict.evidence):
+        return verdict  # as most are: a copy of each costs as much as all else that is done to a status
     evidence = dict(list(verdict.evidence.items())[:MAX_EVIDENCE])
     fitted = {"message": cut(verdict.message, MAX_LINE), "evidence": _fit_evidence(evidence)}
     return verdict.model_copy(update=fitted)
+
+
+def _are_short(evidence: Mapping[str, str]) -> bool:
+    return len(evidence) <= MAX_EVIDENCE and all(
+        len(value) <= MAX_EVIDENCE_VALUE for value in evidence.values()
+    )
 
 
 def _fit_evidence(evidence: dict[str, str]) -> dict[str, str]:

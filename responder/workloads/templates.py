@@ -6,6 +6,7 @@ Source: Kubernetes pkg/controller/deployment/util EqualIgnoreHash and apimachine
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from itertools import repeat
 from typing import Any
 
 Template = dict[str, Any]
@@ -38,19 +39,28 @@ def same_template(left: Template, right: Template) -> bool:
 
     Null, empty and absent are the same, quantities compare by value, lists in order.
     """
-    left, right = without_hash(left), without_hash(right)
-    # Mostly they are the same to the letter, which costs far less to see.
-    return left == right or bool(_normal(left) == _normal(right))
+    return _same(without_hash(left), without_hash(right), "")
 
 
-def _normal(value: Any, key: str = "") -> Any:
+def _same(left: Any, right: Any, key: str) -> bool:
+    """Whether both are the same under that key; of what is the same to the letter nothing is looked into."""
+    if left == right:
+        return True
+    if isinstance(left, dict) and isinstance(right, dict) and key not in _QUANTITY_MAPS:
+        return all(_same(left.get(name), right.get(name), name) for name in left.keys() | right.keys())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right, repeat("")))
+    return bool(_normal(left, key) == _normal(right, key))
+
+
+def _normal(value: Any, key: str) -> Any:
     if isinstance(value, dict):
         if key in _QUANTITY_MAPS:
             return {k: _quantity(v) for k, v in value.items()} or None
         entries = ((k, _normal(v, k)) for k, v in value.items())
         return {k: v for k, v in entries if v is not None} or None
     if isinstance(value, list):
-        return [_normal(item) for item in value] or None
+        return [_normal(item, "") for item in value] or None
     return None if value == "" else value
 
 

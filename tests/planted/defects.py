@@ -25,6 +25,7 @@ RESTARTS = "tests/flow/test_restarts.py"
 ELECT = "tests/unit/pipeline/test_elect.py"
 SETTLING = "tests/flow/test_settling.py"
 WEBHOOK = "tests/unit/web/test_webhook.py"
+CRITICAL = "tests/flow/test_critical_path.py"
 MOMENTS = "tests/property/test_moments.py"
 
 
@@ -390,6 +391,13 @@ DEFECTS = (
         "            return self._ask_again(error)\n",
         "            return web.json_response(dict())\n",
         (f"{WEBHOOK}::test_what_can_not_be_written_down_is_asked_for_again[error0-7]",),
+    ),
+    Defect(
+        "takes answers about what was seen last for answers about what is there",
+        "pipeline/gather.py",
+        " and early.basis == basis_at(early.now)",
+        "",
+        (f"{CRITICAL}::test_what_was_asked_about_a_workload_that_changed_unseen_is_asked_again",),
     ),
     Defect(
         "gives an intent up, and its fence stands",
