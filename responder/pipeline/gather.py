@@ -41,7 +41,7 @@ from responder.workloads.ledger import Ledger
 from responder.workloads.owners import PAUSABLE, Owner, find_owners
 from responder.workloads.revision import Revision
 from responder.workloads.target import Target, select_target
-from responder.workloads.views import Pod
+from responder.workloads.views import Pod, parse_time
 
 log = structlog.get_logger(__name__)
 
@@ -161,9 +161,11 @@ class Gatherer:
             measurements=replies.measurements,
             before=replies.before,
             series=replies.series,
+            counted=replies.counted,
             apart=replies.apart,
             by_pod=replies.by_pod,
             nodes=_nodes(cluster.history, replies.pods),
+            bad_ready_by=_ready_by(cluster.history, replies.pods),
             preflight=replies.preflight,
             owners=owners,
             drivers_seen=cluster.drivers is not None,
@@ -303,9 +305,20 @@ def _nodes(history: History | None, pods: list[Object] | None) -> dict[str, str]
     """The node of each pod of the current revision; None where nobody may or can look."""
     if history is None or pods is None:
         return None
-    bad = history.current
-    owned = (pod for pod in map(Pod, pods) if history.revision_of(pod) == bad)
-    return {pod.name: pod.node for pod in owned if pod.node}
+    return {pod.name: pod.node for pod in _of_current(history, pods) if pod.node}
+
+
+def _ready_by(history: History | None, pods: list[Object] | None) -> datetime | None:
+    """Since when the first of the current revision's pods has been ready; None where that can't be told."""
+    if history is None or pods is None:
+        return None
+    since = (pod.ready_since for pod in _of_current(history, pods) if pod.ready)
+    return min((parse_time(at) for at in since if at), default=None)
+
+
+def _of_current(history: History, pods: list[Object]) -> list[Pod]:
+    current = history.current
+    return [pod for pod in map(Pod, pods) if history.revision_of(pod) == current]
 
 
 def _expiry(incident: Incident, file: RuleFile) -> datetime:

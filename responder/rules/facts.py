@@ -88,6 +88,7 @@ class DependencyState:
 
     measurements: Mapping[Comparison, Measurement] = field(default_factory=dict)
     series: Mapping[str, Series] = field(default_factory=dict)
+    counted: Mapping[Comparison, Series] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,15 @@ class Facts:
     `rules` are those of the incident's alerts, `firing` those whose alert has not ended. `history` is None
     when the workload is gone. `bad` is the current revision, `target` the one to go back to.
     `measurements` are taken now, `before` just before `bad` began to serve (on the target's pods where the
-    metric splits by pod), `series` at short range from before that until now. `answers_spent` counts people's
-    answers that came to nothing in their time: no later question is taken for the one they were given to.
+    metric splits by pod), `series` at short range from before that until now. `counted` are the bad samples
+    in each window of those, or all samples where a metric does not count the bad ones. `answers_spent` counts
+    people's answers that came to nothing in their time: no later question is taken for the one they were
+    given to.
     `blamed` are the UIDs of the revisions that this incident was put down to before.
     `apart` and `by_pod` have the comparisons' metrics by revision and by pod, `nodes` the node of each pod of
-    `bad` by the pod's name; None where the pods could not be read. `dependencies` go by their
-    names in the rule file. `owners` are whoever else decides what the workload runs, not
+    `bad` by the pod's name; None where the pods could not be read. `bad_ready_by` is since when the first of
+    them has been ready: by then `bad` had begun to serve. `dependencies` go by their names in the rule file.
+    `owners` are whoever else decides what the workload runs, not
     all of them where `drivers_seen` is False.
     """
 
@@ -160,9 +164,11 @@ class Facts:
     measurements: Mapping[Comparison, Measurement]
     before: Mapping[Comparison, Measurement]
     series: Mapping[str, Series]
+    counted: Mapping[Comparison, Series] = field(default_factory=dict)
     apart: Mapping[Comparison, Apart] = field(default_factory=dict)
     by_pod: Mapping[Comparison, tuple[PodCount, ...]] = field(default_factory=dict)
     nodes: Mapping[str, str] | None = None
+    bad_ready_by: datetime | None = None
     dependencies: Mapping[str, DependencyState] = field(default_factory=dict)
     preflight: Preflight | None = None
     owners: tuple[Owner, ...] = ()

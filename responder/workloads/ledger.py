@@ -156,12 +156,21 @@ class Ledger(Record):
 
         Pods that come back after an outage or from a scale of zero are no rollout: nothing new began.
         """
+        beginning = self._beginning(uid)
+        return None if beginning is None else beginning.first_serving_at
+
+    def saw_begin(self, uid: str) -> bool:
+        """True when that beginning was watched: what else is known of it is when the revision was made."""
+        beginning = self._beginning(uid)
+        return beginning is not None and beginning.seen
+
+    def _beginning(self, uid: str) -> Serving | None:
         latest = max((n for n, s in enumerate(self.servings) if s.revision.uid == uid), default=None)
         if latest is None:
             return None
         while (earlier := self._resumed(latest)) is not None:
             latest = earlier
-        return self.servings[latest].first_serving_at
+        return self.servings[latest]
 
     def _resumed(self, later: int) -> int | None:
         """The index of the period that this one goes on with; None where it began anew."""

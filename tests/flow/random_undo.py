@@ -24,6 +24,7 @@ from responder.sandbox.api.store import Event
 from responder.sandbox.cluster import Cluster
 from responder.sandbox.oracle import Oracle
 from responder.sandbox.traffic import PodDirectory, PodMetrics, Traffic
+from responder.sandbox.traffic.pods import read_pod
 from responder.sandbox.traffic.proxy import lists_port, read_slice
 from responder.sandbox.virtual_time import LoopClock
 from responder.tasks import together
@@ -36,25 +37,16 @@ from responder.workloads.history import parse_history
 from responder.workloads.key import WorkloadKey
 from responder.workloads.views import EndpointSlice, Pod, Service
 from responder.workloads.workload import parse_workload
+from tests.flow.random_kinds import KINDS, Kind
 
 NAMESPACE, NAME = "default", "payment-service"
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
-DEPLOYMENTS, REPLICASETS = "deployments.apps", "replicasets.apps"
 # The one port of every Service here.
 PORT = "http"
 TICK_SECONDS = 0.5
 # After the last proof or the deadline, so long is looked on.
 AFTER = timedelta(seconds=75)
 WITHIN = timedelta(minutes=4)
-
-events = st.sampled_from(
-    [
-        *("scale up", "scale down", "scale to zero", "scale back"),
-        *("flap target", "flap bad", "crash target", "relabel bad as target", "relabel bad as stranger"),
-        *("stall endpointslice", "stall deployment", "stall replicaset", "stall kubelet", "resume all"),
-        *("touch workload", "release v3", "delete a target pod", "second service"),
-    ]
-)
 
 moments = st.sampled_from([0.1, 0.5, 1.0, 2.0, 5.0, 12.0, 30.0, 45.0])
 
@@ -72,14 +64,16 @@ class Tale:
     events: tuple[tuple[float, str], ...]
     faults: int | None
     seed: int
+    kind: str = "Deployment"
 
     @property
     def lag_seconds(self) -> float:
         return self.lag * self.hold_seconds
 
 
-def tales(lags: st.SearchStrategy[float]) -> st.SearchStrategy[Tale]:
-    """Tales whose proxies lag by such a share of the hold window."""
+def tales(lags: st.SearchStrategy[float], kind: str = "Deployment") -> st.SearchStrategy[Tale]:
+    """Tales of that kind whose proxies lag by such a share of the hold window."""
+    events = st.sampled_from(KINDS[kind].events)
     return st.builds(
         Tale,
         replicas=st.integers(1, 4),
@@ -91,6 +85,7 @@ def tales(lags: st.SearchStrategy[float]) -> st.SearchStrategy[Tale]:
         events=st.lists(st.tuples(moments, events), max_size=5).map(lambda found: tuple(sorted(found))),
         faults=st.one_of(st.none(), st.integers(0, 10_000)),
         seed=st.integers(0, 1000),
+        kind=st.just(kind),
     )
 
 
@@ -104,23 +99,29 @@ class Undone:
     oracle: Oracle
     traffic: Traffic
     claim: Claim
+    mark: str
     undone_at: datetime
     template_changes: list[datetime] = field(default_factory=list)
     proof: TrafficProof | None = None
     looks: int = 0
     wrong: list[str] = field(default_factory=list)
 
-    def deployment(self) -> Object:
-        return self.cluster.deployment(NAMESPACE, NAME)
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.tale.kind]
+
+    def workload(self) -> Object:
+        return self.cluster.workload(self.tale.kind, NAMESPACE, NAME)
 
     def all(self, key: str) -> list[Object]:
         return self.cluster.store.list(key, NAMESPACE)
 
     def note(self, event: Event) -> None:
         """Keep when the template changed, and judge the verifier's verdicts on the store as it is now."""
-        if event.resource.key == DEPLOYMENTS and event.object["spec"]["template"] != self.claim.template:
+        if event.resource.key == self.kind.key and event.object["spec"]["template"] != self.claim.template:
             self.template_changes.append(self.cluster.clock.now())
-        if event.resource.key in WATCHED and not self.template_changes:
+        watched = {self.kind.key, self.kind.revisions, *WATCHED}
+        if event.resource.key in watched and not self.template_changes:
             self.judge()
 
     def judge(self) -> None:
@@ -134,11 +135,11 @@ class Undone:
 
     def snapshot(self) -> Snapshot:
         """The present moment, as a look that takes no time."""
-        workload = self.deployment()
+        workload = self.workload()
         pods = self.all("pods")
         return Snapshot(
             before=parse_workload(workload),
-            history=parse_history(workload, self.all(REPLICASETS), pods),
+            history=parse_history(workload, self.all(self.kind.revisions), pods),
             pods=tuple(map(Pod, pods)),
             services=tuple(map(Service, self.all("services"))),
             slices=tuple(map(EndpointSlice, self.all("endpointslices.discovery.k8s.io"))),
@@ -146,21 +147,21 @@ class Undone:
 
     def untrue(self, verdicts: dict[str, Verdict]) -> Iterable[tuple[str, str]]:
         """Which verdicts passed that must not have, by the sandbox's own knowledge of pods."""
-        workload = self.deployment()
-        wanted, status = int(workload["spec"]["replicas"]), workload.get("status") or {}
+        workload = self.workload()
+        wanted, status = self.kind.wanted(workload), workload.get("status") or {}
         mine = [pod for pod in self.pods.all() if pod.namespace == NAMESPACE and pod.owner_uid]
-        others = [pod.name for pod in mine if pod.owner_uid != self.claim.target_uid]
+        others = [pod.name for pod in mine if self.kind.mark_now(pod) != self.mark]
         if passed(verdicts, "NoOtherPods") and others:
             yield "NoOtherPods", f"{others} are there"
-        target = [pod for pod in mine if pod.owner_uid == self.claim.target_uid]
+        target = [pod for pod in mine if self.kind.mark_now(pod) == self.mark]
         if passed(verdicts, "TargetPodsReady") and len(target) != wanted:
             yield "TargetPodsReady", f"{len(target)} pods, {wanted} wanted"
-        strangers = [pod.name for pod in target if pod.origin.owner_uid != self.claim.target_uid]
+        strangers = [pod.name for pod in target if pod.origin.owner_uid != self.mark]
         if passed(verdicts, "TargetPodsReady") and strangers:
             yield "TargetPodsReady", f"{strangers} run another revision"
         if passed(verdicts, "ReplicasWanted") and wanted == 0:
             yield "ReplicasWanted", "none is wanted"
-        counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+        counts = [status.get(name, 0) for name in self.kind.counts]
         if passed(verdicts, "RolloutComplete") and counts != [wanted] * 3:
             yield "RolloutComplete", f"{counts} of {wanted}"
         for check in verdicts:
@@ -177,7 +178,7 @@ class Undone:
         endpoints = [endpoint for each in slices for endpoint in read_slice(each)]
         for endpoint in endpoints:
             pod = self.pods.by_uid(endpoint.pod_uid)
-            strange = pod is not None and pod.owner_uid != self.claim.target_uid
+            strange = pod is not None and self.kind.mark_now(pod) != self.mark
             if pod is not None and strange and (endpoint.ready or endpoint.serving):
                 yield f"{pod.name} of another revision may get traffic"
         reached = [one for each in slices if lists_port(each, PORT) for one in read_slice(each)]
@@ -187,7 +188,7 @@ class Undone:
 
     async def take(self, event: str) -> None:
         """Let one thing happen."""
-        target, bad = self.owned(self.claim.target_uid, True), self.owned(self.claim.target_uid, False)
+        target, bad = self.owned(theirs=True), self.owned(theirs=False)
         match event.split():
             case ["scale", *how]:
                 self.scale(" ".join(how))
@@ -204,36 +205,44 @@ class Undone:
                 for pod in bad:
                     self.relabel(pod, self.target_hash() if what == "target" else "stranger")
             case ["touch", "workload"]:
-                found = self.deployment()
+                found = self.workload()
                 found["metadata"].setdefault("annotations", {})["example.com/seen"] = event
-                self.cluster.store.update(DEPLOYMENTS, found, manager="annotator")
+                self.cluster.store.update(self.kind.key, found, manager="annotator")
             case ["release", version]:
-                self.cluster.set_image(NAMESPACE, NAME, f"{NAME}:{version}")
+                self.cluster.release(NAMESPACE, NAME, image=f"{NAME}:{version}", kind=self.tale.kind)
+            case ["a", "node", "joins"]:
+                node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-late"}}
+                self.cluster.apply(node)
             case ["second", "service"]:
                 self.cluster.apply(manifests.service("payment-internal", app=NAME))
+            case ["retarget", "service"]:
+                # To a port by a name that no pod has: they stay ready, and their slice lists no port.
+                port = {"name": PORT, "port": 80, "targetPort": "web"}
+                self.cluster.apply(manifests.service(NAME, ports=[port]))
             case _:
                 pass
 
-    def owned(self, uid: str, theirs: bool) -> list[Object]:
+    def owned(self, *, theirs: bool) -> list[Object]:
+        """The pods that are the target's at present, or those that are another revision's."""
         found = [p for p in self.all("pods") if p["metadata"].get("ownerReferences")]
-        return [p for p in found if (p["metadata"]["ownerReferences"][0]["uid"] == uid) == theirs]
+        return [p for p in found if (self.kind.mark_now(read_pod(p)) == self.mark) == theirs]
 
     def target_hash(self) -> str:
-        for each in self.all(REPLICASETS):
+        for each in self.all(self.kind.revisions):
             if each["metadata"]["uid"] == self.claim.target_uid:
-                return str(each["metadata"]["labels"]["pod-template-hash"])
+                return self.kind.hash_of(each)
         raise AssertionError("the target is gone")
 
     def relabel(self, pod: Object, value: str) -> None:
-        pod["metadata"]["labels"]["pod-template-hash"] = value
+        pod["metadata"]["labels"][self.kind.hash_label] = value
         self.cluster.store.update("pods", pod, manager="kubectl")
 
     def scale(self, how: str) -> None:
-        found = self.deployment()
+        found = self.workload()
         now = found["spec"]["replicas"]
         wanted = {"up": now + 1, "down": max(1, now - 1), "to zero": 0, "back": self.tale.replicas}[how]
         found["spec"]["replicas"] = wanted
-        self.cluster.store.update(DEPLOYMENTS, found, manager="autoscaler")
+        self.cluster.store.update(self.kind.key, found, manager="autoscaler")
 
     def flap(self, pods: list[Object]) -> None:
         for wanted in ("False", "True"):
@@ -246,7 +255,7 @@ class Undone:
                     self.cluster.store.update("pods", fresh, manager="kubelet", subresource="status")
 
     def resume(self) -> None:
-        for name in ("endpointslice", "deployment", "replicaset", "kubelet"):
+        for name in ("endpointslice", *self.kind.controllers, "kubelet"):
             self.cluster.controllers.resume(name)
 
     async def befall(self) -> None:
@@ -287,7 +296,7 @@ class Undone:
         since = self.proof.proven_at
         until = next((at for at in self.template_changes if since is not None and at > since), None)
         served = self.oracle.requests_by_revision(since, until)
-        return {uid: tally.requests for uid, tally in served.items() if uid != self.claim.target_uid}
+        return {uid: tally.requests for uid, tally in served.items() if uid != self.mark}
 
     def refused(self) -> int:
         """Requests after the proof that nobody took."""
@@ -295,7 +304,7 @@ class Undone:
         return self.oracle.refused(self.proof.proven_at)
 
 
-WATCHED = frozenset({DEPLOYMENTS, REPLICASETS, "pods", "services", "endpointslices.discovery.k8s.io"})
+WATCHED = ("pods", "services", "endpointslices.discovery.k8s.io")
 
 
 def passed(verdicts: dict[str, Verdict], check: str) -> bool:
@@ -310,9 +319,10 @@ async def undone(tale: Tale) -> AsyncIterator[Undone]:
         clock=clock, seed=tale.seed, endpoints_per_slice=tale.endpoints_per_slice
     ) as cluster:
         cluster.apply(manifests.service(NAME))
-        cluster.apply(manifests.deployment(NAME, image=f"{NAME}:v1", replicas=tale.replicas))
-        await cluster.rollout_complete(NAMESPACE, NAME)
-        (good,) = cluster.store.list(REPLICASETS, NAMESPACE)
+        kind = KINDS[tale.kind]
+        cluster.apply(kind.manifest(NAME, tale.replicas, f"{NAME}:v1"))
+        workload = await cluster.rollout_complete(NAMESPACE, NAME, kind=tale.kind)
+        (good,) = cluster.store.list(kind.revisions, NAMESPACE)
         pods, oracle = PodDirectory(cluster.store), Oracle()
         traffic = Traffic(
             cluster.store,
@@ -330,7 +340,8 @@ async def undone(tale: Tale) -> AsyncIterator[Undone]:
         async with together() as group:
             running: Any = group.create_task(traffic.run())
             undo = await undo_bad(cluster, tale, good["metadata"]["uid"])
-            here = Undone(tale, cluster, pods, oracle, traffic, undo, clock.now())
+            mark = kind.mark(workload, good)
+            here = Undone(tale, cluster, pods, oracle, traffic, undo, mark, clock.now())
             unsubscribe = cluster.store.subscribe(here.note)
             try:
                 yield here
@@ -342,19 +353,19 @@ async def undone(tale: Tale) -> AsyncIterator[Undone]:
 
 async def undo_bad(cluster: Cluster, tale: Tale, target_uid: str) -> Claim:
     """Release the bad version, complete or half way, and put the good template back."""
-    template = cluster.deployment(NAMESPACE, NAME)["spec"]["template"]
+    template = cluster.workload(tale.kind, NAMESPACE, NAME)["spec"]["template"]
     behaviour = {"sandbox.responder.dev/terminate-after": tale.terminate_after}
-    cluster.release(NAMESPACE, NAME, image=f"{NAME}:v2", annotations=behaviour)
+    cluster.release(NAMESPACE, NAME, image=f"{NAME}:v2", annotations=behaviour, kind=tale.kind)
     if tale.mid_rollout_seconds is None:
-        await cluster.rollout_complete(NAMESPACE, NAME)
+        await cluster.rollout_complete(NAMESPACE, NAME, kind=tale.kind)
         await cluster.clock.sleep(max(5.0, tale.lag_seconds))
     else:
         await cluster.clock.sleep(tale.mid_rollout_seconds)
-    found = cluster.deployment(NAMESPACE, NAME)
+    found = cluster.workload(tale.kind, NAMESPACE, NAME)
     bad, found["spec"]["template"] = found["spec"]["template"], template
-    found = cluster.store.update(DEPLOYMENTS, found, manager="responder")
+    found = cluster.store.update(KINDS[tale.kind].key, found, manager="responder")
     return Claim(
-        key=WorkloadKey(NAMESPACE, "Deployment", NAME),
+        key=WorkloadKey(NAMESPACE, tale.kind, NAME),
         workload_uid=found["metadata"]["uid"],
         target_uid=target_uid,
         template=found["spec"]["template"],

@@ -23,14 +23,27 @@ from tests.unit.verification.test_recovery import METRICS, reading
 
 EXAMPLES = 12
 MORE_EXAMPLES = 60
+OTHER_EXAMPLES = 2
+MORE_OTHER_EXAMPLES = 40
 LONGER_EXAMPLES = 25
 # Told before what is drawn: bad pods that bear the target's label; a slice for each pod, and a bad pod that
-# takes a minute to go; nothing wanted at all.
-KNOWN = (
-    Tale(2, 2, 10.0, 0.5, "15s", None, ((1.0, "relabel bad as target"),), None, 1),
-    Tale(1, 1, 10.0, 0.9, "60s", None, ((5.0, "flap target"),), None, 2),
-    Tale(2, 1, 10.0, 0.5, "1s", None, ((0.5, "scale to zero"), (12.0, "scale back")), None, 3),
-)
+# takes a minute to go; nothing wanted at all; a port that leads to none of the pods.
+KNOWN = {
+    "Deployment": (
+        Tale(2, 2, 10.0, 0.5, "15s", None, ((1.0, "relabel bad as target"),), None, 1),
+        Tale(1, 1, 10.0, 0.9, "60s", None, ((5.0, "flap target"),), None, 2),
+        Tale(2, 1, 10.0, 0.5, "1s", None, ((0.5, "scale to zero"), (12.0, "scale back")), None, 3),
+    ),
+    "StatefulSet": (
+        Tale(2, 1, 10.0, 0.9, "15s", 2.0, ((5.0, "flap target"),), None, 1, "StatefulSet"),
+        Tale(2, 1, 10.0, 0.5, "1s", None, ((0.5, "scale to zero"),), None, 3, "StatefulSet"),
+    ),
+    "DaemonSet": (
+        Tale(1, 1, 10.0, 0.9, "15s", None, ((1.0, "relabel bad as stranger"),), None, 1, "DaemonSet"),
+        Tale(1, 2, 20.0, 0.5, "1s", 0.5, ((12.0, "a node joins"),), None, 2, "DaemonSet"),
+    ),
+}
+OTHER_KINDS = pytest.mark.parametrize("kind", [kind for kind in KNOWN if kind != "Deployment"])
 SHORTER = st.floats(0.0, 0.9)
 LONGER = st.floats(1.5, 4.0)
 
@@ -71,17 +84,17 @@ def told(tale: Tale, folders: pytest.TempPathFactory, runs: Runs) -> Undone:
     return here
 
 
-def check(number: int, folders: pytest.TempPathFactory) -> Runs:
-    """Play so many tales; the oracle contradicts no proof."""
+def check(number: int, folders: pytest.TempPathFactory, kind: str = "Deployment") -> Runs:
+    """Play so many tales of that kind; the oracle contradicts no proof."""
     runs = Runs()
 
-    @given(tale=tales(SHORTER))
+    @given(tale=tales(SHORTER, kind))
     @examples(number, shrink=False)
     def holds(tale: Tale) -> None:
         here = told(tale, folders, runs)
         assert not here.proven or here.astray() == {}, here.proof
 
-    for tale in KNOWN:
+    for tale in KNOWN[kind]:
         holds = example(tale=tale)(holds)
     holds()
     # Were hardly any proven, it would hold for nothing.
@@ -91,13 +104,30 @@ def check(number: int, folders: pytest.TempPathFactory) -> Runs:
 
 def test_what_is_proven_is_true(tmp_path_factory: pytest.TempPathFactory, row: Row) -> None:
     runs = check(EXAMPLES, tmp_path_factory)
-    row(TABLE_RUNS, "proxies that lag by less than the hold window", str(runs))
+    row(TABLE_RUNS, "Deployments, proxies that lag by less than the hold window", str(runs))
 
 
 @pytest.mark.slow
 def test_what_is_proven_is_true_at_length(tmp_path_factory: pytest.TempPathFactory, row: Row) -> None:
     runs = check(MORE_EXAMPLES, tmp_path_factory)
-    row(TABLE_RUNS, "proxies that lag by less than the hold window, at length", str(runs))
+    row(TABLE_RUNS, "Deployments, proxies that lag by less than the hold window, at length", str(runs))
+
+
+@OTHER_KINDS
+def test_what_is_proven_of_other_kinds_is_true(
+    tmp_path_factory: pytest.TempPathFactory, row: Row, kind: str
+) -> None:
+    runs = check(OTHER_EXAMPLES, tmp_path_factory, kind)
+    row(TABLE_RUNS, f"{kind}s, proxies that lag by less than the hold window", str(runs))
+
+
+@OTHER_KINDS
+@pytest.mark.slow
+def test_what_is_proven_of_other_kinds_is_true_at_length(
+    tmp_path_factory: pytest.TempPathFactory, row: Row, kind: str
+) -> None:
+    runs = check(MORE_OTHER_EXAMPLES, tmp_path_factory, kind)
+    row(TABLE_RUNS, f"{kind}s, proxies that lag by less than the hold window, at length", str(runs))
 
 
 @pytest.mark.slow
@@ -112,7 +142,7 @@ def test_longer_lags_are_counted(tmp_path_factory: pytest.TempPathFactory, row: 
 
     count()
     assert runs.refused, "that proxies lag ought to show"
-    row(TABLE_RUNS, "proxies that lag for 1.5 to 4 hold windows", str(runs))
+    row(TABLE_RUNS, "Deployments, proxies that lag for 1.5 to 4 hold windows", str(runs))
 
 
 numbers = st.one_of(st.none(), st.just(math.nan), st.floats(0, 0.02), st.floats(2, 4))

@@ -54,3 +54,26 @@ def test_one_that_never_became_ready_while_nobody_led_is_no_certain_target(tmp_p
             assert here.undos() == []
 
     run_story(story())
+
+
+def test_trouble_between_the_making_and_the_serving_of_what_began_while_nobody_led(tmp_path: Path) -> None:
+    """v2 takes long to become ready; v1 fails meanwhile, and who leads next sees both served by v2."""
+
+    async def story() -> None:
+        slow = {"alerts": {"high-error-rate": {"for": "3m"}}}
+        plan = {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": "100%"}}}}
+        async with stage(tmp_path, SHORT, slow, **QUICK, **plan) as here:
+            await here.rest(4 * MINUTE)
+            here.world.release("v2", ready_after="150s", error_rate=0.3)
+            await here.rest(2 * MINUTE / 3)
+            here.degrade("v1", error_rate=0.3)
+            await here.rest(MINUTE / 3)
+            await here.stop()
+            await here.rest(2 * MINUTE)
+            await here.start()
+            await here.until(lambda: here.undos() or here.status().get("verdicts"), 6 * MINUTE, "judged")
+            await here.rest(MINUTE / 2)
+            assert "CausedByRollout/BeginningUnknown" in here.doubts()
+            assert here.undos() == []
+
+    run_story(story())

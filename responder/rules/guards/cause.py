@@ -8,6 +8,7 @@ from datetime import datetime
 from responder.rules.facts import Facts, step_of
 from responder.rules.guards.wording import clock, numbers_at, rough
 from responder.rules.quantities import format_duration
+from responder.rules.runs import Run, find_runs
 from responder.verdicts import Verdict, failed, passed, unknown
 from responder.workloads.ledger import serving_at
 
@@ -47,8 +48,10 @@ def caused_by_rollout(facts: Facts) -> Verdict:
     truths = facts.truths
     gap_from = began - facts.file.rollback.clean_gap
     before = {at: truth for at, truth in truths.items() if gap_from <= at < began}
-    if any(truth is True for truth in before.values()):
-        first = min(at for at, truth in before.items() if truth)
+    runs = find_runs(facts.rule.condition, facts.series, facts.counted, facts.file.metrics, until=began)
+    runs = tuple(run for run in runs if run.last >= gap_from)
+    first = next((run.first for run in runs if run.sure), None)
+    if first is not None:
         return failed(
             check,
             "OnsetBeforeRollout",
@@ -58,6 +61,17 @@ def caused_by_rollout(facts: Facts) -> Verdict:
             began=began.isoformat(),
             **numbers_at(facts, first),
         )
+    doubtful = next((run.first for run in runs if run.sure is None or _goes_on(facts, run, began)), None)
+    if doubtful is not None:
+        text = f"{facts.rule.condition} was true at {clock(doubtful)}, before {facts.bad.name} began to serve"
+        return unknown(
+            check,
+            "OnsetMayBeBefore",
+            f"{text} at {clock(began)}, but by too few events, or uncounted ones, to tell it from chance.",
+            onset=doubtful.isoformat(),
+            began=began.isoformat(),
+            **numbers_at(facts, doubtful),
+        )
     if not _covered(facts, before):
         return unknown(
             check,
@@ -66,6 +80,9 @@ def caused_by_rollout(facts: Facts) -> Verdict:
             f" before {facts.bad.name} began to serve at {clock(began)}.",
             began=began.isoformat(),
         )
+    doubt = _doubt_beginning(facts, began)
+    if doubt is not None:
+        return doubt
     onset = find_onset(facts)
     if onset is None:
         return unknown(
@@ -75,6 +92,42 @@ def caused_by_rollout(facts: Facts) -> Verdict:
             began=began.isoformat(),
         )
     return _attribute(facts, began, onset)
+
+
+def _goes_on(facts: Facts, run: Run, began: datetime) -> bool:
+    """True when the condition has been true from the run on without a break until after `began`."""
+    later = [truth for at, truth in facts.truths.items() if at > run.last]
+    return bool(later) and later[0] is True and run.last < began
+
+
+def _doubt_beginning(facts: Facts, began: datetime) -> Verdict | None:
+    """Where the beginning was not seen: whether the trouble may have begun between creation and serving.
+
+    A revision is made some time before it serves, and of that only its pods tell afterwards.
+    """
+    assert facts.bad is not None
+    if facts.ledger.saw_begin(facts.bad.uid):
+        return None
+    check, name, ready_by = "CausedByRollout", facts.bad.name, facts.bad_ready_by
+    if ready_by is None:
+        text = f"When {name} began to serve was not seen by anybody, and none of its pods is ready to tell."
+        return unknown(check, "BeginningUnknown", text, made=began.isoformat())
+    gap_from = max(began, ready_by - facts.file.rollback.clean_gap)
+    early = min(
+        (at for at, truth in facts.truths.items() if truth and gap_from <= at < ready_by), default=None
+    )
+    if early is None:
+        return None
+    return unknown(
+        check,
+        "BeginningUnknown",
+        f"{facts.rule.condition} was true at {clock(early)}. {name} was made before, at {clock(began)}, but"
+        f" nobody saw it begin to serve, and its pods have been ready only since {clock(ready_by)}.",
+        onset=early.isoformat(),
+        made=began.isoformat(),
+        ready=ready_by.isoformat(),
+        **numbers_at(facts, early),
+    )
 
 
 def _covered(facts: Facts, before: Mapping[datetime, bool | None]) -> bool:
