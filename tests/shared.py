@@ -6,7 +6,8 @@ Imported by tests; fixtures stand in conftest.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,14 +21,42 @@ CHECKOUT = Path(__file__).parents[1]
 
 
 def run_story(story: Coroutine[Any, Any, T]) -> T:
-    """Run a story to its end on a new virtual-time loop; it fails if it leaves a task running."""
+    """Run a story to its end on a new virtual-time loop.
+
+    It fails if it leaves a task running, or if the loop was told of an exception that nobody raised to it:
+    a controller's or a listener's, which the simulated cluster itself survives.
+    """
     return run_virtual(_without_leaks(story))
 
 
 async def _without_leaks(story: Coroutine[Any, Any, T]) -> T:
-    result = await story
-    await check_no_tasks()
+    async with no_failures():
+        result = await story
+        await check_no_tasks()
     return result
+
+
+@asynccontextmanager
+async def no_failures() -> AsyncIterator[list[str]]:
+    """Fail at the end if the loop was told of an exception; whoever expects one clears the list."""
+    told: list[str] = []
+    causes: list[Exception] = []
+
+    def note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), Exception):
+            told.append(f"{context['message']}: {context['exception']!r}")
+            causes.append(context["exception"])
+        loop.default_exception_handler(context)
+
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(note)
+    try:
+        yield told
+    finally:
+        loop.set_exception_handler(before)
+    if told:
+        raise AssertionError("; ".join(told)) from causes[0]
 
 
 async def check_no_tasks(known: frozenset[asyncio.Task[Any]] = frozenset()) -> None:

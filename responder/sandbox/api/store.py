@@ -6,6 +6,7 @@ It knows nothing of HTTP. The API server and the controllers write through it.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import uuid
 from collections import deque
@@ -122,7 +123,8 @@ class Store:
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call listener after each write, in order of writes; returns what ends that.
 
-        A write made by a listener is told once all listeners know of the write before it.
+        A write made by a listener is told once all listeners know of the write before it. An exception of a
+        listener goes to the loop's exception handler.
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
@@ -323,6 +325,7 @@ class Store:
         self._deliver()
 
     def _deliver(self) -> None:
+        """Tell every listener. What goes wrong with one is neither the writer's affair nor the others'."""
         if self._delivering:
             return
         self._delivering = True
@@ -330,7 +333,10 @@ class Store:
             while self._undelivered:
                 event = self._undelivered.popleft()
                 for listener in tuple(self._listeners):
-                    listener(event)
+                    try:
+                        listener(event)
+                    except Exception as error:  # noqa: BLE001 - reported to the loop's handler
+                        report_failure(f"a listener failed at {event.type} of {_place(event)}", error)
         finally:
             self._delivering = False
 
@@ -347,6 +353,18 @@ class Store:
             if (namespace, name) not in self._stored(key):
                 break
         return name
+
+
+def report_failure(message: str, error: Exception) -> None:
+    """Tell the loop's exception handler of a failure that must not stop whoever ran into it.
+
+    It logs the traceback; in a test it fails the story.
+    """
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+
+def _place(event: Event) -> str:
+    return f"{event.resource.key} {namespace_of(event.object)}/{name_of(event.object)}"
 
 
 def _tidy(meta: dict[str, object]) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 from responder.clock import Clock
 from responder.sandbox.api.objects import name_of, namespace_of
 from responder.sandbox.api.status import ApiError
-from responder.sandbox.api.store import Event, Store
+from responder.sandbox.api.store import Event, Store, report_failure
 from responder.sandbox.controllers.daemonset import DaemonSetController
 from responder.sandbox.controllers.deployment import DeploymentController
 from responder.sandbox.controllers.endpointslice import EndpointSliceController
@@ -167,13 +167,18 @@ class _Worker:
             wait_seconds = self.controller.sync(key)
         except ApiError as error:
             wait_seconds = self._backoff_seconds(key, error)
+        except Exception as error:  # noqa: BLE001 - one odd object must not end the cluster of all others
+            if key not in self._failures:
+                what = f"{self.controller.name} controller, {'/'.join(key)}: a pass failed"
+                report_failure(what, error)
+            wait_seconds = self._backoff_seconds(key, error)
         else:
             self._failures.pop(key, None)
         if wait_seconds is not None:
             loop = asyncio.get_running_loop()
             self._timers[key] = loop.call_later(wait_seconds, self.add, key)
 
-    def _backoff_seconds(self, key: Key, error: ApiError) -> float | None:
+    def _backoff_seconds(self, key: Key, error: Exception) -> float | None:
         """Twice as long after each failure; after the last retry, if any, the key waits for an event."""
         failures = self._failures.pop(key, 0)
         where = "/".join(key)

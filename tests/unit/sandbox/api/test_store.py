@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from responder.sandbox.api.store import ApiError, Event, Object, Store
-from tests.shared import run_story
+from tests.shared import no_failures, run_story
 
 DEPLOYMENTS = "deployments.apps"
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -285,6 +285,30 @@ def test_a_namespace_takes_its_content_with_it(make_store: MakeStore, make_deplo
             store.create(DEPLOYMENTS, manifest, manager="test")
         await store.clock.sleep(10)
         assert store.get("namespaces", "", "payments") is None
+
+    run_story(story())
+
+
+def test_a_listener_that_fails_is_reported_and_troubles_nobody_else(
+    make_store: MakeStore,
+) -> None:
+    async def story() -> None:
+        store = make_store()
+        heard: list[str] = []
+
+        def stumble(event: Event) -> None:
+            raise KeyError("kind")
+
+        store.subscribe(stumble)
+        store.subscribe(lambda event: heard.append(event.object["metadata"]["name"]))
+        async with no_failures() as told:
+            store.create("configmaps", {"metadata": {"name": "a", "namespace": "default"}}, manager="test")
+            store.create("configmaps", {"metadata": {"name": "b", "namespace": "default"}}, manager="test")
+            assert heard == ["a", "b"]
+            assert told == [
+                f"a listener failed at ADDED of configmaps default/{name}: KeyError('kind')" for name in "ab"
+            ]
+            told.clear()
 
     run_story(story())
 

@@ -15,7 +15,7 @@ from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers.recorder import EventRecorder
 from responder.sandbox.controllers.runner import Controllers
 from responder.sandbox.virtual_time import LoopClock
-from tests.shared import run_story
+from tests.shared import no_failures, run_story
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMESPACE, NAME = "default", "payment-service"
@@ -32,6 +32,19 @@ class LockedStore(Store):
         if key == "replicasets.apps" and not self.is_open:
             self.tries += 1
             raise ApiError(403, "Forbidden", "exceeded quota: replicasets")
+        return super().create(key, obj, **options)
+
+
+class FaultyStore(Store):
+    """A store at which the controllers trip over one Deployment's ReplicaSet."""
+
+    tries = 0
+
+    def create(self, key: str, obj: Object, **options: Any) -> Object:
+        """Create, or break at the odd one."""
+        if key == "replicasets.apps" and obj["metadata"]["name"].startswith("odd-"):
+            self.tries += 1
+            raise ValueError("nobody foresaw this")
         return super().create(key, obj, **options)
 
 
@@ -82,6 +95,26 @@ def test_after_its_last_retry_a_key_waits_for_an_event() -> None:
             await clock.sleep(5)
             assert len(store.list("replicasets.apps")) == 1
             running.cancel()
+
+    run_story(story())
+
+
+def test_one_odd_object_ends_no_controller_and_fails_the_story() -> None:
+    async def story() -> None:
+        clock = LoopClock(START)
+        store = FaultyStore(clock)
+        for name in ("odd", "plain"):
+            manifest = manifests.deployment(replicas=1)
+            manifest["metadata"]["name"] = name
+            store.create("deployments.apps", manifest, manager="test")
+        async with no_failures() as told:
+            await run_for(store, clock, 5)
+            (message,) = told
+            assert message.startswith("deployment controller, default/odd: a pass failed: ValueError(")
+            told.clear()
+        assert 5 < store.tries < 15
+        (pod,) = store.list("pods")
+        assert pod["metadata"]["name"].startswith("plain-")
 
     run_story(story())
 
