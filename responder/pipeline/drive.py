@@ -204,7 +204,7 @@ class _Drive:
         while True:
             closed, looked = self.closed, False
             try:
-                step = await self._responder.step(self.incident, routine=routine)
+                step = await self._responder.step(self.incident, routine=self._woken if routine else None)
             except Conflict:
                 # Mostly one other writer, once; two that keep at it must not turn as fast as the server can.
                 pause, stale, crossed = crossed, True, min(crossed * 2, _LAST_CROSSED)

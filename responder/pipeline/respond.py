@@ -6,6 +6,7 @@ recognised rather than remembered. Called by drive.py, which waits, retries and 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -112,10 +113,11 @@ class Responder:
         self._stuck = StuckPods(kubernetes, store, clock)
         self._turns = turns
 
-    async def step(self, incident: Incident, *, routine: bool = False) -> Step:
+    async def step(self, incident: Incident, *, routine: asyncio.Event | None = None) -> Step:
         """Do what the incident's phase asks for. Raises Conflict when it changed meanwhile: read it again.
 
-        `routine` says that nothing is known to have changed since it was judged last.
+        `routine` is given when nothing is known to have changed since it was judged last, and is set when
+        something has after all.
         """
         match incident.phase:
             case Phase.OPEN | Phase.AWAITING_DECISION:
@@ -132,7 +134,7 @@ class Responder:
             case _:
                 assert_never(incident.phase)
 
-    async def _judge(self, incident: Incident, *, routine: bool) -> Step:
+    async def _judge(self, incident: Incident, *, routine: asyncio.Event | None) -> Step:
         """Facts once, a pure decision, its record, and only then the effect."""
         file = self._rules.file_for(incident.key)
         rules, firing = self._matching(incident)

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from responder.tasks import together
+
 _WITH_A_REASON = 4
 _ROUTINE = 2
 # Whoever takes longer waits for somebody that does not answer, and is not to keep others from being judged.
@@ -52,23 +54,39 @@ class Turns:
         return max(every, self._count() * self._apart)
 
     @asynccontextmanager
-    async def turn(self, *, routine: bool) -> AsyncIterator[None]:
-        """Wait for a turn and hold it while the context lasts, but no longer than a few seconds."""
-        if routine:
-            async with self._turn(self._routine, self._quiet_and_none_urgent, _STAND_BACK_ROUTINE_SECONDS):
+    async def turn(self, *, routine: asyncio.Event | None) -> AsyncIterator[None]:
+        """Wait for a turn and hold it while the context lasts, but no longer than a few seconds.
+
+        `routine` is given for what has no reason, and is set as soon as it has one.
+        """
+        if routine is not None and await self._come_round(routine):
+            async with self._held(self._routine, self._quiet_and_none_urgent, _STAND_BACK_ROUTINE_SECONDS):
                 yield
             return
         self._urgent += 1
         try:
-            async with self._turn(self._with_a_reason, self._quiet, _STAND_BACK_SECONDS):
+            await self._with_a_reason.acquire()
+            async with self._held(self._with_a_reason, self._quiet, _STAND_BACK_SECONDS):
                 yield
         finally:
             self._urgent -= 1
             if not self._urgent:
                 self._none_urgent.set()
 
+    async def _come_round(self, hurried: asyncio.Event) -> bool:
+        """Wait for a turn of routine; False when it was hurried before its turn came."""
+        async with together() as group:
+            try:
+                async with asyncio.timeout(None) as waiting:
+                    hearing = group.create_task(_end(waiting, hurried))
+                    await self._routine.acquire()
+            except TimeoutError:
+                return False
+            hearing.cancel()
+        return True
+
     @asynccontextmanager
-    async def _turn(
+    async def _held(
         self, turns: asyncio.Semaphore, others_are_done: Callable[[], Awaitable[None]], at_most_seconds: float
     ) -> AsyncIterator[None]:
         held = True
@@ -79,7 +97,6 @@ class Turns:
                 held = False
                 turns.release()
 
-        await turns.acquire()
         try:
             await _stand_back(others_are_done, at_most_seconds)
             timer = asyncio.get_running_loop().call_later(_LONGEST_SECONDS, give_back)
@@ -104,3 +121,8 @@ async def _stand_back(others_are_done: Callable[[], Awaitable[None]], at_most_se
             await others_are_done()
     except TimeoutError:
         return
+
+
+async def _end(waiting: asyncio.Timeout, hurried: asyncio.Event) -> None:
+    await hurried.wait()
+    waiting.reschedule(asyncio.get_running_loop().time())

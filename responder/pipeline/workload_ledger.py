@@ -151,7 +151,7 @@ class WorkloadLedger:
 
     async def _begin(self) -> None:
         """Read the record and note that from now on nothing is missed."""
-        async with self._turns.turn(routine=False):
+        async with self._turns.turn(routine=None):
             record = await self._store.update_record(self.key, self._watched_from_now)
         self._spec, self._servings = record.spec, record.spec.servings
         self._watched_from = record.spec.watched_from
@@ -169,7 +169,7 @@ class WorkloadLedger:
         if self._spec.model_copy(update=seen) == self._spec:
             return
         began = len(_running(self._servings) - _running(self._spec.servings)) > 0
-        async with self._turns.turn(routine=False):
+        async with self._turns.turn(routine=None):
             record = await self._store.update_record(self.key, lambda spec: spec.model_copy(update=seen))
         self._spec = record.spec
         self._on_change(record, began)
@@ -197,7 +197,7 @@ class WorkloadLedger:
         used = {leaf.metric for rule in self._file.rules for leaf in comparisons(rule.condition)}
         if now - complete_at < max(self._file.metrics[name].range for name in used):
             return False
-        async with self._turns.turn(routine=True):
+        async with self._turns.turn(routine=self._seen):
             measured = await self._gatherer.measure_rules(self._file, self._file.rules)
         return all(
             holds(rule.condition, values_of(rule.condition, measured)) is False for rule in self._file.rules

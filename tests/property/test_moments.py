@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -75,7 +76,7 @@ class Steps:
         self._here = here
         self.given: list[Incident] = []
 
-    async def step(self, incident: Incident, *, routine: bool = False) -> Step:
+    async def step(self, incident: Incident, *, routine: asyncio.Event | None = None) -> Step:
         self.given.append(incident)
         if incident.phase is Phase.CLOSED:
             return Step(incident, timedelta(), await finish(self._here.leader, self._here.clock, incident))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class Desk:
         self.on_read.clear()
         return found
 
-    async def step(self, incident: Incident, *, routine: bool = False) -> Step:
+    async def step(self, incident: Incident, *, routine: asyncio.Event | None = None) -> Step:
         self.looks.append(len(incident.spec.alerts))
         await LoopClock(AT).sleep(ROUND_TRIP_SECONDS)
         for act in self.meanwhile:

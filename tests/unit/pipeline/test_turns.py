@@ -31,7 +31,7 @@ async def ends_of(turns: Turns, count: int, seconds: float, *, routine: bool) ->
     clock, ends = LoopClock(datetime(2026, 1, 1, tzinfo=UTC)), []
 
     async def work() -> None:
-        async with turns.turn(routine=routine):
+        async with turns.turn(routine=Event() if routine else None):
             await clock.sleep(seconds)
         ends.append(round(get_running_loop().time(), 3))
 
@@ -90,7 +90,7 @@ def test_an_error_gives_the_turn_back() -> None:
         shared = turns()
         for _ in range(20):
             with pytest.raises(ZeroDivisionError):
-                async with shared.turn(routine=True):
+                async with shared.turn(routine=Event()):
                     raise ZeroDivisionError
         assert await ends_of(shared, 2, 1.0, routine=True) == [1.0] * 2
 
@@ -118,3 +118,36 @@ def test_deliveries_without_an_end_starve_nobody(routine: bool, ends: list[float
 @pytest.mark.parametrize(("count", "seconds"), [(0, 15), (1, 15), (100, 15), (200, 30), (1000, 150)])
 def test_the_more_there_are_the_more_seldom_each_is_looked_at_again(count: int, seconds: int) -> None:
     assert turns(count=count).rest(timedelta(seconds=15)) == timedelta(seconds=seconds)
+
+
+def test_who_is_hurried_waits_for_no_turn_of_routine() -> None:
+    async def story() -> None:
+        shared, hurried, clock = turns(), Event(), LoopClock(datetime(2026, 1, 1, tzinfo=UTC))
+        get_running_loop().call_later(3.5, hurried.set)
+
+        async def work() -> float:
+            await clock.sleep(0.5)
+            async with shared.turn(routine=hurried):
+                await clock.sleep(1)
+            return get_running_loop().time()
+
+        async with TaskGroup() as group:
+            before = group.create_task(ends_of(shared, 40, 1.0, routine=True))
+            work_hurried = group.create_task(work())
+        assert work_hurried.result() == 4.5
+        # All others of the routine came round as before.
+        assert len(before.result()) == 40
+        assert await ends_of(shared, 2, 1.0, routine=True) == [before.result()[-1] + 1] * 2
+
+    run_story(story())
+
+
+def test_who_is_cancelled_while_it_waits_keeps_no_turn() -> None:
+    async def story() -> None:
+        shared = turns()
+        async with TaskGroup() as group:
+            tasks = [group.create_task(ends_of(shared, 4, 1.0, routine=True)) for _ in range(3)]
+            get_running_loop().call_later(1.5, tasks[1].cancel)
+        assert await ends_of(shared, 2, 1.0, routine=True)
+
+    run_story(story())
