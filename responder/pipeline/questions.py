@@ -5,7 +5,7 @@ Asked by replies.py, all at the same time. What stays without an answer is unkno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from responder.clients.measure import measure
@@ -71,19 +71,48 @@ class Questions:
     ) -> dict[str, Series]:
         """Each metric at short range, from the clean gap before the bad revision until now."""
         metrics = {leaf.metric: self._file.metrics[leaf.metric] for leaf in leaves}
-        began = self._basis.began
-        if began is None or began >= self._now:
+        instants = self._instants(metrics.values())
+        if instants is None:
             return {}
-        start = began - self._file.rollback.clean_gap
-        shortest = min(metric.onset_range for metric in metrics.values())
-        step = max(_SHORTEST_STEP, shortest / 4, (self._now - start) / _MOST_STEPS)
-        step = timedelta(seconds=round(step.total_seconds()))
+        labels = selector or self._file.selector
         async with together() as group:
             tasks = {
-                name: group.create_task(self._fetch_one(metric, selector or self._file.selector, start, step))
+                name: group.create_task(self._fetch_one(metric, metric.query, labels, instants))
                 for name, metric in metrics.items()
             }
         return {name: task.result() for name, task in tasks.items()}
+
+    async def fetch_counts(
+        self,
+        leaves: tuple[Comparison, ...],
+        selector: Mapping[str, str] | None = None,
+    ) -> dict[Comparison, Series]:
+        """What the series rest on: bad samples, or all samples where a metric counts no bad ones."""
+        metrics = {leaf: self._file.metrics[leaf.metric] for leaf in leaves}
+        instants = self._instants(metrics.values())
+        if instants is None:
+            return {}
+        labels = selector or self._file.selector
+        async with together() as group:
+            tasks = {
+                leaf: group.create_task(
+                    self._fetch_one(
+                        metric, metric.bad_samples or metric.samples, labels, instants, leaf.threshold
+                    )
+                )
+                for leaf, metric in metrics.items()
+            }
+        return {leaf: task.result() for leaf, task in tasks.items()}
+
+    def _instants(self, metrics: Collection[Metric]) -> tuple[datetime, timedelta] | None:
+        """Where the series start, and their step; None where the beginning is not known."""
+        began = self._basis.began
+        if began is None or began >= self._now:
+            return None
+        start = began - self._file.rollback.clean_gap
+        shortest = min(metric.onset_range for metric in metrics)
+        step = max(_SHORTEST_STEP, shortest / 4, (self._now - start) / _MOST_STEPS)
+        return start, timedelta(seconds=round(step.total_seconds()))
 
     async def list_pending(self) -> list[Mapping[str, str]] | None:
         """The labels of the alerts whose `for` has not passed yet; None when Prometheus does not say."""
@@ -110,7 +139,9 @@ class Questions:
         async with together() as group:
             tasks = {leaf: group.create_task(self._measure_enough(leaf, selector)) for leaf in leaves}
             series = group.create_task(self.fetch_series(leaves, selector))
-        return DependencyState({leaf: task.result() for leaf, task in tasks.items()}, series.result())
+            counted = group.create_task(self.fetch_counts(leaves, selector))
+        measured = {leaf: task.result() for leaf, task in tasks.items()}
+        return DependencyState(measured, series.result(), counted.result())
 
     async def measure_apart(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, Apart]:
         """Each comparison's metric for new pods and old ones apart."""
@@ -216,9 +247,17 @@ class Questions:
             return Measurement(value=None, samples=None, bad_samples=None, range=range, at=at)
 
     async def _fetch_one(
-        self, metric: Metric, selector: Mapping[str, str], start: datetime, step: timedelta
+        self,
+        metric: Metric,
+        template: str,
+        selector: Mapping[str, str],
+        instants: tuple[datetime, timedelta],
+        threshold: float | None = None,
     ) -> Series:
-        query = render(metric.query, selector, range=metric.onset_range, quantile=metric.quantile)
+        start, step = instants
+        query = render(
+            template, selector, range=metric.onset_range, threshold=threshold, quantile=metric.quantile
+        )
         try:
             found = await self._prometheus.query_range(query, start=start, end=self._now, step=step)
         except (PrometheusUnavailable, QueryRejected) as error:

@@ -35,6 +35,7 @@ class Replies:
     measurements: Mapping[Comparison, Measurement]
     before: Mapping[Comparison, Measurement]
     series: Mapping[str, Series]
+    counted: Mapping[Comparison, Series]
     apart: Mapping[Comparison, Apart]
     by_pod: Mapping[Comparison, tuple[PodCount, ...]]
     dependencies: Mapping[str, DependencyState]
@@ -64,6 +65,7 @@ class Asker:
             measured = group.create_task(questions.measure_now(leaves))
             before = group.create_task(questions.measure_before(leaves))
             series = group.create_task(questions.fetch_series(leaves))
+            counted = group.create_task(questions.fetch_counts(leaves))
             apart = group.create_task(questions.measure_apart(leaves))
             by_pod = group.create_task(questions.count_by_pod(leaves))
             dependencies = group.create_task(questions.measure_dependencies())
@@ -74,6 +76,7 @@ class Asker:
             measurements=measured.result(),
             before=before.result(),
             series=series.result(),
+            counted=counted.result(),
             apart=apart.result(),
             by_pod=by_pod.result(),
             dependencies=dependencies.result(),

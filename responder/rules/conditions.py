@@ -96,17 +96,26 @@ def holds(condition: Condition, values: Mapping[str, float | None]) -> bool | No
 
     Kleene's logic: a missing value, None and NaN are unknown, which matters only where it could decide.
     """
+
+    def compare(leaf: Comparison) -> bool | None:
+        value = values.get(leaf.metric)
+        if value is None or math.isnan(value):
+            return None
+        return _COMPARE[leaf.operator](value, leaf.threshold)
+
+    return combine(condition, compare)
+
+
+def combine(condition: Condition, told: Callable[[Comparison], bool | None]) -> bool | None:
+    """The condition, given what is told of each comparison: true, false, or None for unknown."""
     match condition:
         case Comparison():
-            value = values.get(condition.metric)
-            if value is None or math.isnan(value):
-                return None
-            return _COMPARE[condition.operator](value, condition.threshold)
+            return told(condition)
         case AnyOf():
-            parts = [holds(part, values) for part in condition.conditions]
+            parts = [combine(part, told) for part in condition.conditions]
             return True if True in parts else None if None in parts else False
         case AllOf():
-            parts = [holds(part, values) for part in condition.conditions]
+            parts = [combine(part, told) for part in condition.conditions]
             return False if False in parts else None if None in parts else True
         case _:
             assert_never(condition)

@@ -74,6 +74,24 @@ def test_it_was_bad_before_the_rollout(tmp_path: Path) -> None:
     run_story(story())
 
 
+def test_a_failed_request_of_few_before_the_rollout_is_chance(tmp_path: Path) -> None:
+    async def story() -> None:
+        later = {"alerts": {"high-error-rate": {"for": "90s"}}}
+        async with stage(tmp_path, SHORT, later, **QUICK) as here:
+            here.world.traffic.requests_per_second = 3.0
+            await here.rest(WARM_UP)
+            here.degrade("v1", error_rate=0.3)
+            await here.rest(timedelta(seconds=3))
+            here.degrade("v1")
+            await here.rest(timedelta(seconds=50))
+            here.world.release("v2", error_rate=0.3)
+            await here.phase("Settling", 8 * MINUTE)
+            status = here.status()
+            assert (status["outcome"], status["rollback"]["automatic"]) == ("RolledBack", True)
+
+    run_story(story())
+
+
 def test_a_revision_that_served_well_for_long_is_not_to_blame(tmp_path: Path) -> None:
     async def story() -> None:
         shorter = {"rollback": {"window": "4m", "caused_within": "2m"}}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from responder.rules.conditions import comparisons, holds
-from responder.rules.facts import DependencyState, Facts, truths_of, values_of
+from responder.rules.conditions import Condition, comparisons, holds
+from responder.rules.facts import DependencyState, Facts, values_of
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.wording import clock, evidence_of, said_of
 from responder.rules.model import Dependency
 from responder.rules.promql import workload_labels
+from responder.rules.runs import Run, find_runs
 from responder.verdicts import Result, Verdict, failed, passed, unknown
 
 _CHECK = "DependenciesGood"
@@ -39,20 +40,15 @@ def _judge(facts: Facts, dependency: Dependency, state: DependencyState) -> Verd
     if holds(condition, values_of(condition, state.measurements)):
         text = f"{name}, which the service calls, is bad itself ({condition}): {said}"
         return failed(_CHECK, "DependencyBad", f"{text}.", dependency=name, **evidence)
-    onset = find_onset(facts)
-    if onset is not None:
-        truths = truths_of(condition, state.series)
-        # Its threshold may be crossed later than the service's own, by the same fault.
-        until = onset + max(facts.file.metrics[leaf.metric].onset_range for leaf in comparisons(condition))
-        near = (at for at in truths if onset - facts.file.rollback.clean_gap <= at < until)
-        since = next((at for at in near if truths[at]), None)
-        if since is not None:
-            text = f"{name}, which the service calls, was bad ({condition}) at {clock(since)}"
-            when = "before" if since < onset else "as"
-            told = f"{text}, {when} the trouble began at {clock(onset)}."
-            return failed(
-                _CHECK, "DependencyWasBad", told, dependency=name, since=since.isoformat(), **evidence
-            )
+    run, onset = _bad_at_onset(facts, condition, state), find_onset(facts)
+    if run is not None and onset is not None:
+        text = f"{name}, which the service calls, was bad ({condition}) at {clock(run.first)}"
+        told = f"{text}, {'before' if run.first < onset else 'as'} the trouble began at {clock(onset)}"
+        evidence = {"dependency": name, "since": run.first.isoformat(), **evidence}
+        if run.sure:
+            return failed(_CHECK, "DependencyWasBad", f"{told}.", **evidence)
+        told = f"{told}, but what that rests on is too little or not known"
+        return unknown(_CHECK, "DependencyMayHaveBeenBad", f"{told}.", **evidence)
     enough = {
         leaf: measured
         for leaf, measured in state.measurements.items()
@@ -66,3 +62,16 @@ def _judge(facts: Facts, dependency: Dependency, state: DependencyState) -> Verd
         text = f"Whether {name}, which the service calls, is well can't be told: {said}; it takes {samples}"
         return unknown(_CHECK, "DependencyUnknown", f"{text}.", dependency=name, **evidence)
     return passed(_CHECK, "DependenciesGood", f"{name} is well: {said}.", **evidence)
+
+
+def _bad_at_onset(facts: Facts, condition: Condition, state: DependencyState) -> Run | None:
+    """The gravest time around the onset at which it was bad by more than chance, or may have been."""
+    onset, metrics = find_onset(facts), facts.file.metrics
+    if onset is None:
+        return None
+    # Its threshold may be crossed later than the service's own, by the same fault.
+    until = onset + max(metrics[leaf.metric].onset_range for leaf in comparisons(condition))
+    since = onset - facts.file.rollback.clean_gap
+    runs = find_runs(condition, state.series, state.counted, metrics)
+    near = [run for run in runs if run.first < until and run.last >= since and run.sure is not False]
+    return next((run for run in near if run.sure), near[0] if near else None)

@@ -114,6 +114,11 @@ def series(value: float, onset: datetime | None = V2_FROM + MINUTE, bad: float =
     return {at: bad if onset is not None and at >= onset else value for at in instants}
 
 
+def counts(each: float, of: Series | None = None) -> dict[Comparison, Series]:
+    """So many bad samples in every short window."""
+    return dict.fromkeys(comparisons_of(FILE), dict.fromkeys(series(0.0) if of is None else of, each))
+
+
 def comparisons_of(file: RuleFile) -> tuple[Comparison, ...]:
     return tuple(leaf for rule in file.rules for leaf in comparisons(rule.condition))
 
@@ -154,6 +159,7 @@ def facts(
         measurements=measurements(measured(0.05), measured(0.2)),
         before=measurements(measured(0.001, bad=10, at=V2_FROM), measured(0.2, bad=10, at=V2_FROM)),
         series={"error_rate": series(0.0), "latency_p95": series(0.2, None)},
+        counted=counts(500),
         apart=apart(measured(0.05)),
         by_pod=by_pod(("p1", 3_000, 150), ("p2", 3_000, 150)),
         nodes={"p1": "node-1", "p2": "node-2"},

@@ -37,6 +37,7 @@ from tests.unit.rules.build import (
     V2_FROM,
     apart,
     by_pod,
+    counts,
     facts,
     file,
     history,
@@ -103,8 +104,12 @@ def stripe(
     samples: float = 10_000,
     bad_from: datetime | None = None,
     bad_until: datetime | None = None,
+    bad_calls: float | None = 60.0,
 ) -> dict[str, Any]:
-    """One dependency, bad above 5%: its rate now, and at short range bad from then or until then."""
+    """One dependency, bad above 5%: its rate now, and at short range bad from then or until then.
+
+    `bad_calls` are counted in every short window, or are not known.
+    """
     condition = parse_condition("error_rate > 5%", FILE.metrics)
     (leaf,) = comparisons(condition)
     instants = series(0.0)
@@ -114,7 +119,8 @@ def stripe(
         else 0.001
         for at in instants
     }
-    state = DependencyState({leaf: measured(value, samples=samples)}, {"error_rate": values})
+    counted = {} if bad_calls is None else {leaf: dict.fromkeys(values, bad_calls)}
+    state = DependencyState({leaf: measured(value, samples=samples)}, {"error_rate": values}, counted)
     named = replace(FILE, dependencies=(Dependency("stripe", condition, None),))
     return {"file": named, "dependencies": {"stripe": state}}
 
@@ -138,6 +144,32 @@ def bad_for(duration: timedelta) -> dict[str, Any]:
     end = V2_FROM + MINUTE + duration
     errors = {at: value if at < end else 0.0 for at, value in series(0.0).items()}
     return {"series": {"error_rate": errors, "latency_p95": series(0.2, None)}}
+
+
+def failed_once(
+    since: datetime,
+    bad: float | None,
+    *,
+    lasting: timedelta = MINUTE,
+    onset: datetime = V2_FROM + MINUTE,
+    uncounted: bool = False,
+) -> dict[str, Any]:
+    """So many bad requests in a short window before the rollout, or so many of which none counts the bad."""
+    errors = {at: 0.02 if since <= at < since + lasting else v for at, v in series(0.0, onset).items()}
+    metrics = {name: replace(metric, bad_samples=None) for name, metric in FILE.metrics.items()}
+    return {
+        "series": {"error_rate": errors, "latency_p95": series(0.2, None)},
+        "counted": {} if bad is None else counts(bad),
+        "file": replace(FILE, metrics=metrics) if uncounted else FILE,
+    }
+
+
+def unlucky(bad_calls: float | None, at: datetime) -> dict[str, Any]:
+    """A dependency with so many failed calls in the minute after that."""
+    found = stripe(0.001, bad_calls=bad_calls)
+    (state,) = found["dependencies"].values()
+    rates = {when: 0.06 if at <= when < at + MINUTE else 0.001 for when in series(0.0)}
+    return {**found, "dependencies": {"stripe": replace(state, series={"error_rate": rates})}}
 
 
 TERMINATING = {"deletionTimestamp": NOW.isoformat()}
@@ -316,6 +348,16 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("CausedByRollout", U, "NoDataBeforeRollout", seen_from(V2_FROM - 4 * MINUTE)),
     ("CausedByRollout", P, "OnsetAfterRollout", seen_from(V2_FROM - 5 * MINUTE)),
     ("CausedByRollout", U, "BeginningUnknown", UNSEEN),
+    # One failed request of few is chance, as long as it does not go on into the trouble.
+    ("CausedByRollout", P, "OnsetAfterRollout", failed_once(V2_FROM - 5 * MINUTE, 1)),
+    ("CausedByRollout", P, "OnsetAfterRollout", failed_once(V2_FROM - 5 * MINUTE, 4)),
+    ("CausedByRollout", F, "OnsetBeforeRollout", failed_once(V2_FROM - 5 * MINUTE, 5)),
+    ("CausedByRollout", F, "OnsetBeforeRollout", failed_once(V2_FROM - 5 * MINUTE, 3, lasting=2 * MINUTE)),
+    ("CausedByRollout", U, "OnsetMayBeBefore", failed_once(V2_FROM - 5 * MINUTE, None)),
+    ("CausedByRollout", U, "OnsetMayBeBefore", failed_once(V2_FROM - 5 * MINUTE, 1, uncounted=True)),
+    ("CausedByRollout", F, "OnsetBeforeRollout", failed_once(V2_FROM - 5 * MINUTE, 300, uncounted=True)),
+    ("CausedByRollout", P, "OnsetAfterRollout", failed_once(V2_FROM - MINUTE, 1)),
+    ("CausedByRollout", U, "OnsetMayBeBefore", failed_once(V2_FROM - MINUTE, 1, onset=V2_FROM)),
     (
         "CausedByRollout",
         F,
@@ -362,6 +404,11 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("DependenciesGood", F, "DependencyWasBad", stripe(0.001, bad_until=V2_FROM + MINUTE)),
     # Its own threshold is crossed a step later than the service's.
     ("DependenciesGood", F, "DependencyWasBad", stripe(0.001, bad_from=V2_FROM + 1.5 * MINUTE)),
+    # One failed call is chance, and so are four that are counted in two windows each.
+    ("DependenciesGood", P, "DependenciesGood", unlucky(1, V2_FROM)),
+    ("DependenciesGood", P, "DependenciesGood", unlucky(4, V2_FROM)),
+    ("DependenciesGood", F, "DependencyWasBad", unlucky(5, V2_FROM)),
+    ("DependenciesGood", U, "DependencyMayHaveBeenBad", unlucky(None, V2_FROM)),
     # Over for a clean gap by then, or begun by the trouble itself and over again: no cause.
     ("DependenciesGood", P, "DependenciesGood", stripe(0.001, bad_until=V2_FROM - 9.5 * MINUTE)),
     ("DependenciesGood", P, "DependenciesGood", stripe(0.001, bad_from=V2_FROM + 2 * MINUTE)),
