@@ -16,9 +16,11 @@ from responder.rules.conditions import Comparison, Condition, holds
 from responder.rules.facts import values_of
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule
+from responder.rules.quantities import format_duration
 from responder.workloads.ledger import Ledger, RevisionRef, Serving
 
-# A condition that can't be measured is waited for so much longer; then silence is no reason to close.
+# A condition that can't be measured is waited for so much longer; then what fires is handed over, and what
+# does not is closed, saying so.
 _PATIENCE = timedelta(minutes=10)
 
 
@@ -61,12 +63,18 @@ def assess_settling(
     truths = [_truth(rule.condition, measurements) for rule in rules]
     if True in truths:
         return SettlingVerdict(Settling.FOLLOWED, "A condition is still true after the time for echoes.")
+    if None in truths and until is not None and now < until + _PATIENCE:
+        alerts = "its alert still fires" if incident.firing else "that nothing fires may be for want of data"
+        return SettlingVerdict(Settling.GOES_ON, f"A condition can't be measured: {alerts}.")
     if None in truths and incident.firing:
-        if until is not None and now < until + _PATIENCE:
-            return SettlingVerdict(
-                Settling.GOES_ON, "A condition can't be measured and its alert still fires."
-            )
         return SettlingVerdict(Settling.FOLLOWED, "An alert still fires and its condition can't be measured.")
+    if None in truths:
+        waited = format_duration(_PATIENCE)
+        return SettlingVerdict(
+            Settling.OVER,
+            f"Nothing fires, but whether that is so for want of data is not known: for {waited} after the time"
+            " for echoes a condition could not be measured.",
+        )
     return SettlingVerdict(Settling.OVER, "The time for echoes is over and nothing goes on.")
 
 

@@ -90,7 +90,9 @@ def incident(settle_until: datetime, *, firing: bool) -> Incident:
         (UNDONE, True, QUIET, NOW, Settling.OVER),
         (UNDONE, True, ERRORS_GO_ON, NOW, Settling.FOLLOWED),
         (UNDONE, False, ERRORS_GO_ON, NOW, Settling.FOLLOWED),
-        (UNDONE, False, NO_DATA, NOW, Settling.OVER),
+        # An alert is over without data as well: that says nothing.
+        (UNDONE, False, NO_DATA, NOW, Settling.GOES_ON),
+        (UNDONE, False, NO_DATA, NOW - timedelta(minutes=10), Settling.OVER),
         (UNDONE, True, NO_DATA, NOW, Settling.GOES_ON),
         (UNDONE, True, NO_DATA, NOW - timedelta(minutes=10), Settling.FOLLOWED),
         # Another revision began to serve since the undo: the end of all echoes.
@@ -122,3 +124,12 @@ def test_settling(
     found: Ledger = ledger(*servings)
     verdict = assess_settling(incident(settle_until, firing=firing), (ERRORS, VERY_SLOW), found, values, NOW)
     assert verdict.settling is expected, verdict.message
+
+
+def test_what_could_not_be_measured_to_the_end_is_not_said_to_be_over() -> None:
+    silent = incident(NOW - timedelta(minutes=10), firing=False)
+    verdict = assess_settling(silent, (ERRORS,), ledger(*UNDONE), NO_DATA, NOW)
+    assert verdict.settling is Settling.OVER
+    assert "could not be measured" in verdict.message
+    quiet = assess_settling(silent, (ERRORS,), ledger(*UNDONE), QUIET, NOW)
+    assert "nothing goes on" in quiet.message
