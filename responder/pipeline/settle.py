@@ -72,8 +72,8 @@ def assess_settling(
         waited = format_duration(_PATIENCE)
         return SettlingVerdict(
             Settling.OVER,
-            f"Nothing fires, but whether that is so for want of data is not known: for {waited} after the time"
-            " for echoes a condition could not be measured.",
+            f"Nothing fires, but that may be for want of data: for {waited} after the time for echoes a"
+            " condition could not be measured.",
         )
     return SettlingVerdict(Settling.OVER, "The time for echoes is over and nothing goes on.")
 

@@ -41,7 +41,9 @@ def find_blocking_pod(snapshot: Snapshot, claim: Claim) -> Pod | None:
     """The pod of another revision for which an ordered rollout waits, as it is not ready; None without one.
 
     The controller replaces no pod while one is not ready, and so not that one either: whoever is never ready
-    is never replaced. Source: https://github.com/kubernetes/kubernetes/issues/67250
+    is never replaced. It waits for the lowest ordinal: where that is a pod of the target, or one on its way
+    out, nothing is gained by deleting another, which would not even come back.
+    Source: https://github.com/kubernetes/kubernetes/issues/67250
     """
     workload, target = snapshot.workload, snapshot.history.by_uid(claim.target_uid)
     if not isinstance(workload, StatefulSet) or not workload.ordered or workload.rolls_on_delete:
@@ -49,9 +51,18 @@ def find_blocking_pod(snapshot: Snapshot, claim: Claim) -> Pod | None:
     seen = workload.count("observedGeneration") >= claim.generation
     if not seen or target is None or workload.update_revision != target.name:
         return None
-    beside = snapshot.pods_beside(claim.target_uid)
-    waited_for = (pod for pod in beside if not pod.ready and not pod.terminating)
-    return min(waited_for, key=lambda pod: pod.name, default=None)
+    unready = (pod for pod in snapshot.owned_pods if not pod.ready or pod.terminating)
+    waited_for = min(unready, key=_ordinal, default=None)
+    if waited_for is None or waited_for.terminating:
+        return None
+    beside = {pod.uid for pod in snapshot.pods_beside(claim.target_uid)}
+    return waited_for if waited_for.uid in beside else None
+
+
+def _ordinal(pod: Pod) -> tuple[int, str]:
+    """Its place in the set. Source: Kubernetes pkg/controller/statefulset/stateful_set_utils.go."""
+    number = pod.name.rpartition("-")[2]
+    return (int(number) if number.isascii() and number.isdigit() else 0, pod.name)
 
 
 def not_ready_since(pod: Pod) -> datetime:

@@ -273,6 +273,39 @@ def test_nothing_is_stuck_that_may_go_on(change: Spoil) -> None:
     assert found(world) is None
 
 
+Pods = list[tuple[str, str, bool]]
+
+
+@pytest.mark.parametrize(
+    ("pods", "stuck"),
+    [
+        ([("w-0", "good", True), ("w-2", "bad", False), ("w-10", "bad", False)], "w-2"),
+        ([("w-10", "bad", False), ("w-9", "bad", True)], "w-10"),
+        # It waits for the target's own pod: without w-1 it would not even make another.
+        ([("w-0", "good", False), ("w-1", "bad", False)], None),
+        ([("w-0", "bad", False), ("w-1", "good", False)], "w-0"),
+    ],
+)
+def test_it_waits_for_the_lowest_ordinal_of_all(pods: Pods, stuck: str | None) -> None:
+    world = World("StatefulSet")
+    world.pods = [pod("StatefulSet", name, version) for name, version, _ in pods]
+    for made, (_, _, ready) in zip(world.pods, pods, strict=True):
+        made["status"]["conditions"][0]["status"] = str(ready)
+    assert found(world) == stuck
+
+
+def test_a_pod_on_its_way_out_is_waited_for_first() -> None:
+    world = World("StatefulSet")
+    world.pods = [
+        pod("StatefulSet", "w-0", "bad", deletionTimestamp="x"),
+        pod("StatefulSet", "w-1", "bad"),
+    ]
+    world.pods[1]["status"]["conditions"][0]["status"] = "False"
+    assert found(world) is None
+    del world.pods[0]
+    assert found(world) == "w-1"
+
+
 def test_a_daemon_set_waits_for_no_pod() -> None:
     world = World("DaemonSet")
     world.pods[0] = pod("DaemonSet", "a", "bad")
