@@ -54,6 +54,11 @@ class Comparison:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def worse_is_higher(self) -> bool:
+        """True for a condition on too much, False for one on too little: a success ratio below 99%."""
+        return self.operator in (">", ">=")
+
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:

@@ -5,18 +5,16 @@ Where a metric carries no label of pod or revision, nothing can be told apart, a
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 
+from responder.rules.chance import surely_more
 from responder.rules.conditions import Comparison, holds
 from responder.rules.facts import Apart, Facts, PodCount
 from responder.rules.measurement import Measurement
-from responder.rules.model import MIN_BAD_SAMPLES
+from responder.rules.model import MIN_BAD_SAMPLES, Unit
 from responder.verdicts import Result, Verdict, failed, passed, unknown
 
-# One-sided, 95%: a difference this many standard errors wide is hardly chance.
-_SURE = 1.645
 # Pods elsewhere with a tenth of the bad share are well: what is left of a fault of all would be more.
 _FAR_FEWER = 10.0
 
@@ -61,9 +59,10 @@ def _compare(check: str, facts: Facts, leaf: Comparison) -> Verdict:
     new, old = apart.new_beside, apart.old_beside
     if new is not None and old is not None and old.rests_on(facts.file.metrics[leaf.metric].min_samples):
         worse = _worse(leaf, new, old)
-        if _true(leaf, old) and not worse:
-            text = f"While both served, pods of {old_name} were as bad: {leaf.metric} was {old.value:.4g}"
-            return failed(check, "NotOnlyTheNewPods", f"{text} there, {_value(new)} on the new.", **evidence)
+        if _true(leaf, old) and not (worse and _far_worse(leaf, new, old)):
+            text = f"While both served, pods of {old_name} were {'bad as well' if worse else 'as bad'}"
+            text = f"{text}: {leaf.metric} was {_value(old)} there, {_value(new)} on the new"
+            return failed(check, "NotOnlyTheNewPods", f"{text}; {leaf} holds of both.", **evidence)
         if _true(leaf, new) and worse:
             text = f"{leaf.metric} was {_value(new)} on the new pods, {_value(old)} on those of {old_name}"
             return passed(check, "NewPodsWorse", f"{text}, while both served.", **evidence)
@@ -100,17 +99,22 @@ def _true(leaf: Comparison, measured: Measurement) -> bool:
 
 
 def _worse(leaf: Comparison, new: Measurement, old: Measurement) -> bool:
-    """True when the new value is worse by more than chance; by the values where bad ones can't be counted.
-
-    Two shares are compared by the pooled standard error of their difference.
-    """
+    """True when the new value is worse by more than chance; by the values where bad ones can't be counted."""
     if not (new.samples and old.samples) or new.bad_samples is None or old.bad_samples is None:
         if new.value is None or old.value is None:
             return False
-        return new.value > old.value if leaf.operator.startswith(">") else new.value < old.value
-    together = min(1.0, max(0.0, (new.bad_samples + old.bad_samples) / (new.samples + old.samples)))
-    error = math.sqrt(together * (1 - together) * (1 / new.samples + 1 / old.samples))
-    return new.bad_samples / new.samples - old.bad_samples / old.samples > _SURE * error
+        return new.value > old.value if leaf.worse_is_higher else new.value < old.value
+    return surely_more(new.bad_samples, new.samples, old.bad_samples, old.samples)
+
+
+def _far_worse(leaf: Comparison, new: Measurement, old: Measurement) -> bool:
+    """True when the old bad share, or value where none is counted, is a tenth of the new one at most."""
+    if new.samples and old.samples and new.bad_samples is not None and old.bad_samples is not None:
+        return new.bad_samples / new.samples >= _FAR_FEWER * old.bad_samples / old.samples
+    if new.value is None or old.value is None:
+        return False
+    good, bad = (old.value, new.value) if leaf.worse_is_higher else (new.value, old.value)
+    return bad >= _FAR_FEWER * good
 
 
 def _spread(check: str, facts: Facts, leaf: Comparison) -> Verdict:
@@ -129,20 +133,35 @@ def _spread(check: str, facts: Facts, leaf: Comparison) -> Verdict:
         )
     worst = max(bad, key=lambda node: bad[node])
     elsewhere, rest = sum(bad.values()) - bad[worst], sum(samples.values()) - samples[worst]
-    share = bad[worst] / max(samples[worst], bad[worst])
+    there = max(samples[worst], bad[worst])
+    share = bad[worst] / there
     evidence: dict[str, str | float] = {
         "node": worst,
         "bad_there": bad[worst],
         "bad_elsewhere": elsewhere,
         "samples_elsewhere": rest,
     }
-    if elsewhere * _FAR_FEWER >= share * rest and elsewhere > 0:
+    well = _well(facts, leaf, elsewhere, rest) and surely_more(bad[worst], there, elsewhere, rest)
+    if elsewhere * _FAR_FEWER >= share * rest and elsewhere > 0 and not well:
         return passed(check, "SeveralNodes", f"Bad events come from {len(bad)} nodes' pods.", **evidence)
     if share * rest < MIN_BAD_SAMPLES:
         text = f"Of {rest:.0f} samples from pods on other nodes than {worst} too few would be bad to tell"
         return unknown(check, "TooFewSamplesElsewhere", f"{text}.", **evidence)
     text = f"Of {sum(bad.values()):.0f} bad events {bad[worst]:.0f} come from pods on node {worst}"
     return failed(check, "OneNodeOnly", f"{text}: pods of the same revision elsewhere are well.", **evidence)
+
+
+def _well(facts: Facts, leaf: Comparison, bad: float, samples: float) -> bool:
+    """True when so many bad ones, of enough samples, would not make the comparison true."""
+    metric = facts.file.metrics[leaf.metric]
+    if samples < max(1, metric.min_samples):
+        return False
+    if metric.quantile is not None:
+        return leaf.worse_is_higher and bad / samples < 1 - metric.quantile
+    if metric.unit is not Unit.RATIO:
+        return False
+    allowed = leaf.threshold if leaf.worse_is_higher else 1 - leaf.threshold
+    return bad / samples < allowed
 
 
 def _is_new(facts: Facts, count: PodCount) -> bool:

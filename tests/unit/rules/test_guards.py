@@ -35,6 +35,7 @@ from tests.unit.rules.build import (
     NOW,
     V1_FROM,
     V2_FROM,
+    VERY_SLOW,
     apart,
     by_pod,
     counts,
@@ -96,6 +97,25 @@ def rate(value: float, samples: float = 10_000) -> Measurement:
 def beside(new: float, old: float, samples: float = 10_000) -> Any:
     """New pods and old ones while both served; the new ones are bad now in any case."""
     return apart(rate(0.05), rate(new, samples), rate(old, samples))
+
+
+def slow(**changes: Any) -> dict[str, Any]:
+    """A p95 above 5 s on all pods together."""
+    return {
+        "rules": (VERY_SLOW,),
+        "measurements": measurements(measured(0.0, bad=0), measured(5.2)),
+        **changes,
+    }
+
+
+def slow_beside(new: float, old: float) -> dict[str, Any]:
+    """The same while both served, where nobody counts slow requests."""
+    rated = [measured(value, bad=None) for value in (5.2, new, old)]
+    return slow(apart=apart(*rated))
+
+
+def slow_by_pod(*pods: tuple[str, float, float]) -> dict[str, Any]:
+    return slow(by_pod=by_pod(*pods))
 
 
 def stripe(
@@ -371,6 +391,15 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("NewPodsWorse", F, "NotOnlyTheNewPods", {"apart": beside(0.0, 0.05)}),
     # Both above the threshold, but the new ones far more: going back helps.
     ("NewPodsWorse", P, "NewPodsWorse", {"apart": beside(0.4, 0.012)}),
+    # Going back to what is bad as well helps nobody: only where it is nearly well.
+    ("NewPodsWorse", F, "NotOnlyTheNewPods", {"apart": beside(0.08, 0.05)}),
+    ("NewPodsWorse", F, "NotOnlyTheNewPods", {"apart": beside(0.4, 0.041)}),
+    ("NewPodsWorse", P, "NewPodsWorse", {"apart": beside(0.4, 0.04)}),
+    # Where nobody counts bad ones, the values alone have to tell it.
+    ("NewPodsWorse", F, "NotOnlyTheNewPods", slow_beside(5.21, 5.20)),
+    ("NewPodsWorse", F, "NotOnlyTheNewPods", slow_beside(51.9, 5.20)),
+    ("NewPodsWorse", P, "NewPodsWorse", slow_beside(52.0, 5.20)),
+    ("NewPodsWorse", P, "NewPodsWorse", slow_beside(5.21, 0.20)),
     # Neither was bad yet, or the old ones had too few requests to tell: the target's own level counts.
     ("NewPodsWorse", P, "NewPodsWorse", {"apart": beside(0.001, 0.001)}),
     ("NewPodsWorse", P, "NewPodsWorse", {"apart": beside(0.05, 0.05, samples=20)}),
@@ -387,6 +416,15 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("NotOneNode", F, "OneNodeOnly", {"by_pod": by_pod(("p1", 3_000, 300), ("p2", 3_000, 3))}),
     ("NotOneNode", P, "SeveralNodes", {"by_pod": by_pod(("p1", 3_000, 300), ("p2", 3_000, 60))}),
     ("NotOneNode", U, "TooFewSamplesElsewhere", {"by_pod": by_pod(("p1", 3_000, 300), ("p2", 40, 0))}),
+    # Elsewhere there is the usual background, and without the one node no rule would be broken.
+    ("NotOneNode", F, "OneNodeOnly", {"by_pod": by_pod(("p1", 10_000, 200), ("p2", 10_000, 30))}),
+    ("NotOneNode", P, "SeveralNodes", {"by_pod": by_pod(("p1", 10_000, 200), ("p2", 10_000, 110))}),
+    # As bad elsewhere, so far as that can be told; or too few requests there to say that it is well.
+    ("NotOneNode", P, "SeveralNodes", {"by_pod": by_pod(("p1", 1_000, 11), ("p2", 1_000, 9))}),
+    ("NotOneNode", P, "SeveralNodes", {"by_pod": by_pod(("p1", 10_000, 200), ("p2", 290, 2))}),
+    # Of a p95, 5% may be above the threshold.
+    ("NotOneNode", F, "OneNodeOnly", slow_by_pod(("p1", 10_000, 2_000), ("p2", 10_000, 300))),
+    ("NotOneNode", P, "SeveralNodes", slow_by_pod(("p1", 10_000, 2_000), ("p2", 10_000, 600))),
     # The old revision's pods are not what is judged here.
     ("NotOneNode", P, "NotSplitByPod", {"by_pod": by_pod(("p1", 3_000, 300), revision="hash-v1")}),
     ("NotOneNode", F, "OneNodeOnly", {"by_pod": by_pod(("p1", 900, 90), ("p2", 900, 0), revision="")}),
