@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from responder.rules.conditions import Comparison, Condition, comparisons, holds
 from responder.rules.measurement import Measurement
-from responder.rules.model import Rule, RuleFile, strongest
+from responder.rules.model import Action, Rule, RuleFile, strongest
 from responder.rules.storm import StormBrake, Wish
 from responder.workloads.history import History
 from responder.workloads.ledger import Ledger
@@ -186,8 +186,13 @@ class Facts:
 
     @cached_property
     def rule(self) -> Rule:
-        """The rule that leads: of the strongest action, rather one whose condition is true now."""
+        """The rule that leads: of the strongest action, rather one whose condition is true now.
+
+        What is measured to be over leaves the lead to a weaker rule, but to none that only tells.
+        """
         rules = self.firing or self.rules
+        wanting = [rule for rule in rules if rule.action is not Action.NONE]
+        rules = tuple(rule for rule in wanting if not self.false_now(rule.condition)) or rules
         wanted = strongest(rule.action for rule in rules)
         leading = [rule for rule in rules if rule.action is wanted]
         return next((rule for rule in leading if self.holds_now(rule.condition)), leading[0])

@@ -40,6 +40,9 @@ HARDLY_MEASURED: dict[str, Any] = {
     "firing": (),
     "measurements": measurements(measured(0.0, samples=2, bad=0), measured(0.2, samples=2, bad=0)),
 }
+HARDLY_MEASURED_NOW: dict[str, Any] = {
+    "measurements": measurements(measured(0.0, samples=2, bad=0), measured(9.0, samples=2, bad=2)),
+}
 EARLY: dict[str, Any] = {"others": Others(BRAKE, NOW, ())}
 OVER: dict[str, Any] = {"firing": (), "measurements": measurements(measured(0.0), measured(0.2))}
 
@@ -70,6 +73,11 @@ COURSES: list[tuple[Facts, Course, str, bool]] = [
     # The strongest rule that fires leads, and of a rule whose alert has ended only the condition counts.
     (facts((SLOW, VERY_SLOW, ERRORS)), Course.ROLL_BACK, "EveryGuardPassed", False),
     (facts((SLOW, ERRORS), (SLOW,), **BAD_LATENCY), Course.TELL, "ToldOnly", False),
+    # A rule that is measured false does not lead before one that is not, unless that one only tells.
+    (facts((ERRORS, VERY_SLOW), **BAD_LATENCY), Course.ASK, "RuleAsks", True),
+    (facts((SLOW, ERRORS), **BAD_LATENCY), Course.ASK, "ConditionFalse", True),
+    (facts((ERRORS, VERY_SLOW), **HARDLY_MEASURED_NOW), Course.HOLD, "TooFewSamples", True),
+    (facts((ERRORS, VERY_SLOW), measurements=OVER["measurements"]), Course.ASK, "ConditionFalse", True),
     (facts(**OVER), Course.RECOVERED, "Recovered", False),
     (facts((SLOW, ERRORS), **OVER), Course.RECOVERED, "Recovered", False),
     # An alert that is over proves nothing while its condition can't be measured.
