@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import pytest
 
 from responder.sandbox.api.faults import Delay, FaultRule
 from responder.sandbox.inboxes.slack_clicks import sign
 from responder.sandbox.world import SIGNING_SECRET
+from responder.workloads.views import FREEZE
 from tests.flow.harness import LEAVE, ONCALL, OTHER, QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.shared import run_story
 
@@ -109,5 +111,26 @@ def test_clicks_that_decide_nothing(tmp_path: Path) -> None:
             assert here.status()["phase"] == "AwaitingDecision"
             assert decisions(here) == []
             assert here.writes() == []
+
+    run_story(story())
+
+
+@pytest.mark.slow
+def test_a_question_stays_the_same_while_numbers_move(tmp_path: Path) -> None:
+    """Else a click would be overtaken at each look."""
+
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            here.annotate_workload(FREEZE, "audit")
+            await here.rest(timedelta(minutes=4))
+            here.world.release("v2", error_rate=0.05)
+            await here.phase("AwaitingDecision", timedelta(minutes=5))
+            first, shown = here.status()["ask"], len(here.message().versions) - 1
+            for _ in range(20):
+                await here.rest(timedelta(seconds=17))
+                assert here.status()["ask"] == first, here.summary()
+            assert (await here.click(ROLL_BACK, version=shown)).taken
+            await here.phase("Settling", timedelta(minutes=5))
+            assert here.status()["outcome"] == "RolledBack"
 
     run_story(story())
