@@ -12,10 +12,11 @@ from responder.workloads.templates import Template
 class Claim:
     """One revision serves all traffic of one workload.
 
-    `template` and `generation` come from the answer to the patch, not from a look before it. `services` are
-    those the rule file names. `stale_progressing_at` is the lastUpdateTime of a Deployment's Progressing
-    condition before the patch, by which a deadline that the bad rollout missed is told from one that the undo
-    missed. `bad` is the template that was undone, None where history lost it.
+    `template` is the target's, as the patch wrote it; `generation` comes from the answer to the patch, not
+    from a look before it. `services` are those the rule file names. `stale_progressing_at` is the
+    lastUpdateTime of a Deployment's Progressing condition before the patch, by which a deadline that the bad
+    rollout missed is told from one that the undo missed. `bad` is the template that was undone, None where
+    history lost it.
     """
 
     key: WorkloadKey

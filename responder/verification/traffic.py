@@ -13,7 +13,7 @@ from responder.verification.rollout import assess_rollout
 from responder.verification.services import assess_services
 from responder.verification.snapshot import Snapshot
 from responder.verification.wording import join_some
-from responder.workloads.owners import REVERTED
+from responder.workloads.owners import OUR_MANAGER, REVERTED, last_writer
 from responder.workloads.revision import Revision
 from responder.workloads.templates import same_template
 from responder.workloads.views import Pod
@@ -58,11 +58,21 @@ def check_identity(workload: Workload, claim: Claim) -> Verdict:
 
 
 def check_template(workload: Workload, claim: Claim) -> Verdict:
-    """Its template is still the one that was restored. Generations don't tell: autoscalers raise them."""
+    """Its template is still the one that was restored. Generations don't tell: autoscalers raise them.
+
+    Where nobody has written it since, it was never stored as it was sent.
+    """
     reverted = find_revert(workload, claim.bad)
     if reverted is not None:
         return reverted
     if not same_template(workload.template, claim.template):
+        writer = last_writer(workload.raw)
+        if writer is not None and writer.manager == OUR_MANAGER:
+            message = (
+                f"The pod template of {claim.key} is not the target's, and nobody has written it since the"
+                " rollback: something changes it on its way, such as a mutating webhook."
+            )
+            return failed("TemplateRestored", "AdmissionChangedTemplate", message, at=writer.at)
         message = f"Somebody changed the pod template of {claim.key} after the rollback."
         return failed("TemplateRestored", SUPERSEDED, message, generation=workload.generation)
     return passed("TemplateRestored", "TemplateRestored", "The pod template is the restored one.")

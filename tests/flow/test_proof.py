@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from responder.sandbox.api.admission import Mutating
+from responder.sandbox.api.faults import Delay, FaultRule
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.sandbox.outage import Outage
 from responder.sandbox.world import ERROR_RATE, image
@@ -316,3 +318,27 @@ def test_a_service_that_went_with_the_release_and_was_left_behind(
         assert here.world.oracle.requests_by_revision(since=since) == {}
 
     play(tmp_path, story, IMPATIENT, {"services": []})
+
+
+def test_a_webhook_that_changes_the_undo_on_its_way(tmp_path: Path) -> None:
+    """It came up after the dry run: the template is neither the target's nor anybody else's work."""
+
+    async def story(here: Stage) -> None:
+        def meshed(it: dict[str, Any]) -> dict[str, Any]:
+            it["spec"]["template"].setdefault("metadata", {}).setdefault("annotations", {})["mesh"] = "on"
+            return it
+
+        cluster = here.world.cluster
+        cluster.faults.add(FaultRule("PATCH", "/incidents/.*/status", Delay(3.0), count=1))
+        here.world.release("v2", error_rate=0.1)
+        await here.until(lambda: cluster.faults.taken, SOON, "an intent under way")
+        cluster.admission.add(Mutating(name="mesh", resource=DEPLOYMENTS, change=meshed))
+        await here.until(lambda: here.status().get("outcome"), PATIENT, "an outcome")
+        assert here.status()["outcome"] == "TrafficNotProven", here.summary()
+        assert "mutating webhook" in here.status()["message"]
+        await here.rest(timedelta(seconds=10))
+        page = here.page()
+        assert page is not None
+        assert page.state is AlertState.TRIGGERED
+
+    play(tmp_path, story, IMPATIENT)

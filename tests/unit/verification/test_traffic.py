@@ -253,6 +253,34 @@ def test_a_service_that_selects_only_what_was_undone_is_left_without_a_pod() -> 
     assert not_passed(world, bad=build.template("bad"))["Service/new-only/IPv4"] == "NoReadyEndpoint"
 
 
+def written_by(world: World, *managers: str) -> None:
+    """Somebody wrote the template, one after another."""
+    world.deployment["metadata"]["managedFields"] = [
+        {
+            "manager": manager,
+            "operation": "Update",
+            "time": f"2026-03-01T10:00:{second:02}Z",
+            "fieldsV1": {"f:spec": {"f:template": {}}},
+        }
+        for second, manager in enumerate(managers)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("managers", "reason"),
+    [
+        (["kubectl", "responder"], "AdmissionChangedTemplate"),
+        (["responder", "kubectl"], "Superseded"),
+        ([], "Superseded"),
+    ],
+)
+def test_a_template_that_nobody_wrote_since_was_changed_on_its_way(managers: list[str], reason: str) -> None:
+    world = World()
+    world.deployment["spec"]["template"] = build.template("meshed")
+    written_by(world, *managers)
+    assert not_passed(world)["TemplateRestored"] == reason
+
+
 def test_a_service_of_something_else_does_not_matter() -> None:
     world = World()
     world.services.append(build.service("other", selector={"app": "other"}))
