@@ -58,6 +58,8 @@ log = structlog.get_logger(__name__)
 
 # What deliveries under way get when the process stops; the pod's grace period is longer.
 _LAST_ANSWERS_SECONDS = 15.0
+# More new objects than an undo makes: with Python's own 700, several looks for garbage fall into each.
+_GARBAGE_AT = 10_000
 # What broke beside the driving of incidents is begun again after so long, doubled each time.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 300.0
 
@@ -372,5 +374,6 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         # What is there by now stays: without it, a look for garbage takes far less of an undo.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_GARBAGE_AT)
         await stop.wait()
         log.info("stopping")
