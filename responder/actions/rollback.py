@@ -56,11 +56,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The workload carries the attempt. `template` and `generation` are the answer's, for the proof."""
+    """The workload carries the attempt. `generation` is the answer's, for the proof."""
 
-    template: Template
     generation: int
-    workload_uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +104,7 @@ async def roll_back(kubernetes: Kubernetes, attempt: Attempt, history: History |
         if not error.failed_test:
             return Rejected("PatchNotAccepted", str(error))
         return await _explain(kubernetes, attempt, workload.template)
-    patched = parse_workload(answer)
-    return Applied(patched.template, patched.generation, patched.uid)
+    return Applied(parse_workload(answer).generation)
 
 
 async def void(kubernetes: Kubernetes, attempt: Attempt) -> Applied | None:
@@ -124,7 +121,7 @@ async def void(kubernetes: Kubernetes, attempt: Attempt) -> Applied | None:
     if workload.uid != attempt.workload_uid:
         return None  # made anew: the test of the uid can't hold any more
     if workload.fence == attempt.fence.after:
-        return Applied(workload.template, workload.generation, workload.uid)
+        return Applied(workload.generation)
     if workload.fence != attempt.fence.before:
         return None  # already voided, or fenced by somebody newer: our test can't hold any more
     operations = move_fence(workload, Fence(attempt.fence.before, after))
@@ -167,7 +164,7 @@ def _plan(attempt: Attempt, history: History | None) -> Applied | Refused | Patc
     if target is None:
         return Refused("TargetGone", f"The revision to go back to is gone from the history of {attempt.key}.")
     if undone(workload, target.template, attempt.fence.after):
-        return Applied(workload.template, workload.generation, workload.uid)
+        return Applied(workload.generation)
     current = history.current
     if current is None or current.uid != attempt.bad_uid or workload.fence != attempt.fence.before:
         bad = history.by_uid(attempt.bad_uid)
