@@ -74,11 +74,15 @@ async def look_ahead(kubernetes: Kubernetes, trial: Trial, *, secrets: bool) -> 
         trying = group.create_task(_try(kubernetes, trial))
         reading = {each: group.create_task(_missing(kubernetes, trial.namespace, each)) for each in looked}
     answers = {each: task.result() for each, task in reading.items()}
+    unknown = [each for each in references if answers.get(each) is None]
+    # A Secret nobody may look at is as usual as one that nobody is to look at.
+    unseen = [each for each in unknown if each.kind == SECRET and (each in answers or not secrets)]
     tried = trying.result()
     return Preflight(
         found=tuple(str(each) for each in looked if answers[each] == ()),
         missing=tuple(text for each in looked for text in answers[each] or ()),
-        unseen=tuple(str(each) for each in references if answers.get(each) is None),
+        unseen=tuple(str(each) for each in unseen),
+        unread=tuple(str(each) for each in unknown if each not in unseen),
         tried=tried.tried,
         refusal=tried.refusal,
         untold=tried.untold,

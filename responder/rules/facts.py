@@ -93,7 +93,9 @@ class DependencyState:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What a look ahead of the undo found. `unseen` is what nobody may look at.
+    """What a look ahead of the undo found. `unseen` are Secrets that nobody is to look at.
+
+    `unread` is what could not be looked at although it had to be, for want of a right or as it is too much.
 
     Of the patch's dry run: `refusal` is the server's no, `untold` why there is no answer, `changed` that the
     template did not come back as it was sent.
@@ -102,6 +104,7 @@ class Preflight:
     found: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     tried: bool = True
     refusal: str = ""
     untold: str = ""

@@ -18,9 +18,13 @@ def configuration_exists(facts: Facts) -> Verdict:
             f"Revision {name} needs what is not there: {', '.join(looked.missing)}. Its pods would not start"
         )
         return failed(check, "ConfigurationMissing", f"{text}.", missing=", ".join(looked.missing))
+    if looked.unread:
+        unread = ", ".join(looked.unread)
+        text = f"Whether {name} finds what it needs can't be told: {unread} could not be looked at"
+        return unknown(check, "ConfigurationUnseen", f"{text}.", unread=unread)
     found = f"{len(looked.found)} objects that {name} needs exist"
     if looked.unseen:
-        # No reason to hold: who gives no right to look knows that nobody looks.
+        # No reason to hold: who gives no right to look at Secrets knows that nobody looks.
         unseen = ", ".join(looked.unseen)
         return passed(check, "ConfigurationExists", f"{found}; nobody looked at {unseen}.", unseen=unseen)
     return passed(check, "ConfigurationExists", f"{found}.")

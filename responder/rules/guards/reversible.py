@@ -21,7 +21,12 @@ def reversible(facts: Facts) -> Verdict:
     target, bad = facts.target.revision, facts.bad
     if target.number is None or bad.number is None:
         return unknown(check, "RevisionsUnknown", f"{target.name} or {bad.name} has no revision number.")
-    between = [each for each in facts.history.revisions if (each.number or 0) > target.number]
+    # One whose number is missing or can't be read may be newer than any.
+    between = [
+        each
+        for each in facts.history.revisions
+        if each.uid != target.uid and (not each.number or each.number > target.number)
+    ]
     marked = next((each for each in between if IRREVERSIBLE in each.template_annotations), None)
     if marked is not None:
         why = marked.template_annotations[IRREVERSIBLE]

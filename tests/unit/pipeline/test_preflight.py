@@ -29,17 +29,20 @@ async def look(scene: Scene, api: Kubernetes | None = None, *, secrets: bool = F
     return await look_ahead(api or scene.api, plan_trial(history.workload, target, fence), secrets=secrets)
 
 
-def with_configuration(template: Object) -> None:
-    """Let the containers need a ConfigMap with a key, and a Secret."""
+def with_configuration(template: Object, *more: str) -> None:
+    """Let the containers need a key of a ConfigMap and of each of these, and a Secret."""
     template["spec"]["containers"][0]["env"] = [
-        {"name": "URL", "valueFrom": {"configMapKeyRef": {"name": "app", "key": "url"}}},
+        *(
+            {"name": f"URL{n}", "valueFrom": {"configMapKeyRef": {"name": name, "key": "url"}}}
+            for n, name in enumerate(("app", *more))
+        ),
         {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "app", "key": "token"}}},
     ]
 
 
-async def needing(scene: Scene) -> None:
+async def needing(scene: Scene, *more: str) -> None:
     """v1 needs configuration, v2 needs none any more."""
-    scene.edit(lambda it: with_configuration(it["spec"]["template"]))
+    scene.edit(lambda it: with_configuration(it["spec"]["template"], *more))
     await scene.cluster.rollout_complete(NAMESPACE, NAME)
 
     def without(it: Object) -> None:
@@ -99,8 +102,17 @@ def test_whoever_may_not_look_says_so(tmp_path: Path) -> None:
             found = await look_at_configured(scene, reader, secrets=True)
         finally:
             await reader.close()
-        assert (found.missing, found.unseen) == ((), ("ConfigMap app", "Secret app"))
+        assert (found.missing, found.unseen, found.unread) == ((), ("Secret app",), ("ConfigMap app",))
         assert "forbidden" in found.refusal  # it may not patch either
+
+    play(tmp_path, story, "v1")
+
+
+def test_more_than_is_looked_at_is_said(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        await needing(scene, *(f"extra-{number:02}" for number in range(60)))
+        found = await look_at_configured(scene)
+        assert (len(found.missing), len(found.unread), found.unseen) == (50, 11, ("Secret app",))
 
     play(tmp_path, story, "v1")
 

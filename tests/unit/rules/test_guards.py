@@ -256,6 +256,14 @@ def released(*later: str, marked: str = "", number: int = 2, earlier: str = "") 
     return history("v2", *owned)
 
 
+def unnumbered(version: str, *, marked: bool) -> History:
+    """v1, v2, and one whose number can't be read."""
+    odd = replicaset(version, 3, **NO_NUMBER)
+    if marked:
+        odd["spec"]["template"]["metadata"]["annotations"] = {IRREVERSIBLE: "drops a column"}
+    return history("v2", replicaset("v1", 1), replicaset("v2", 2, V2_FROM), odd)
+
+
 def stateful(current: str, **strategy: Any) -> History:
     """A StatefulSet of that update strategy, whose pods below a partition run the revision of that name."""
     workload = {"kind": "StatefulSet", "metadata": PLAIN.workload.raw["metadata"]}
@@ -488,6 +496,9 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("Reversible", P, "Reversible", {"history": released(marked="v1")}),
     ("Reversible", U, "RevisionGone", {"history": released(number=3), "bad": BAD_3}),
     ("Reversible", U, "RevisionGone", {"history": released(number=10**15), "bad": BAD_HUGE}),
+    # Whose number nobody can read may be as new as any.
+    ("Reversible", F, "Irreversible", {"history": unnumbered("v3", marked=True)}),
+    ("Reversible", P, "Reversible", {"history": unnumbered("v3", marked=False)}),
     # It was brought back: its old number is missing, and is nobody else's.
     ("Reversible", P, "Reversible", {"history": released(number=3, earlier="2"), "bad": BAD_3}),
     ("Reversible", U, "RevisionsUnknown", {"target": None}),
@@ -495,6 +506,8 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("ConfigurationExists", F, "ConfigurationMissing", ahead(missing=("ConfigMap app",))),
     # What nobody may look at is said, and holds nothing.
     ("ConfigurationExists", P, "ConfigurationExists", ahead(unseen=("Secret app",))),
+    ("ConfigurationExists", U, "ConfigurationUnseen", ahead(unread=("ConfigMap app",))),
+    ("ConfigurationExists", F, "ConfigurationMissing", ahead(missing=("key a",), unread=("ConfigMap b",))),
     ("ConfigurationExists", U, "TargetUnknown", {"target": None, "preflight": None}),
     ("DryRunAdmitted", P, "DryRunAdmitted", {}),
     ("DryRunAdmitted", F, "DryRunRefused", ahead(refusal="Quota says no.")),
