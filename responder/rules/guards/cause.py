@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from responder.rules.conditions import comparisons
 from responder.rules.facts import Facts, step_of
 from responder.rules.guards.wording import clock, numbers_at, rough
 from responder.rules.quantities import format_duration
 from responder.rules.runs import Run, find_runs
 from responder.verdicts import Verdict, failed, passed, unknown
 from responder.workloads.ledger import serving_at
+from responder.workloads.revision import Revision
 
 
 def inside_window(facts: Facts) -> Verdict:
@@ -45,41 +47,9 @@ def caused_by_rollout(facts: Facts) -> Verdict:
     began = facts.bad_from
     if facts.bad is None or began is None:
         return unknown(check, "BeginningUnknown", "When the current revision began to serve is not known.")
-    truths = facts.truths
-    gap_from = began - facts.file.rollback.clean_gap
-    before = {at: truth for at, truth in truths.items() if gap_from <= at < began}
-    runs = find_runs(facts.rule.condition, facts.series, facts.counted, facts.file.metrics, until=began)
-    runs = tuple(run for run in runs if run.last >= gap_from)
-    first = next((run.first for run in runs if run.sure), None)
-    if first is not None:
-        return failed(
-            check,
-            "OnsetBeforeRollout",
-            f"{facts.rule.condition} was already true at {clock(first)}, before {facts.bad.name} began to"
-            f" serve at {clock(began)}.",
-            onset=first.isoformat(),
-            began=began.isoformat(),
-            **numbers_at(facts, first),
-        )
-    doubtful = next((run.first for run in runs if run.sure is None or _goes_on(facts, run, began)), None)
-    if doubtful is not None:
-        text = f"{facts.rule.condition} was true at {clock(doubtful)}, before {facts.bad.name} began to serve"
-        return unknown(
-            check,
-            "OnsetMayBeBefore",
-            f"{text} at {clock(began)}, but by too few events, or uncounted ones, to tell it from chance.",
-            onset=doubtful.isoformat(),
-            began=began.isoformat(),
-            **numbers_at(facts, doubtful),
-        )
-    if not _covered(facts, before):
-        return unknown(
-            check,
-            "NoDataBeforeRollout",
-            f"Prometheus has no values, or too few, from the {format_duration(facts.file.rollback.clean_gap)}"
-            f" before {facts.bad.name} began to serve at {clock(began)}.",
-            began=began.isoformat(),
-        )
+    doubt = _doubt_before(facts, facts.bad, began) or _doubt_gap(facts, facts.bad, began)
+    if doubt is not None:
+        return doubt
     doubt = _doubt_beginning(facts, began)
     if doubt is not None:
         return doubt
@@ -94,10 +64,50 @@ def caused_by_rollout(facts: Facts) -> Verdict:
     return _attribute(facts, began, onset)
 
 
-def _goes_on(facts: Facts, run: Run, began: datetime) -> bool:
-    """True when the condition has been true from the run on without a break until after `began`."""
-    later = [truth for at, truth in facts.truths.items() if at > run.last]
-    return bool(later) and later[0] is True and run.last < began
+def _doubt_before(facts: Facts, bad: Revision, began: datetime) -> Verdict | None:
+    """Whether the trouble was there before the rollout, or may have been."""
+    check, condition = "CausedByRollout", facts.rule.condition
+    found = find_runs(condition, facts.series, facts.counted, facts.file.metrics, until=began)
+    runs = [run for run in found if run.last >= began - facts.file.rollback.clean_gap]
+    sure = [run for run in runs if run.sure]
+    doubtful = [run for run in runs if run.sure is None or _goes_on(facts, run)]
+    run = next(iter(sure or doubtful), None)
+    if run is None:
+        return None
+    evidence = {"onset": run.first.isoformat(), "began": began.isoformat(), **numbers_at(facts, run.first)}
+    when = f"at {clock(run.first)}, before {bad.name} began to serve at {clock(began)}"
+    if run.sure:
+        return failed(check, "OnsetBeforeRollout", f"{condition} was already true {when}.", **evidence)
+    metrics = {leaf.metric: facts.file.metrics[leaf.metric] for leaf in comparisons(condition)}
+    needed = ", ".join(
+        f"{metric.min_samples} samples of {name}"
+        if metric.bad_samples is None
+        else f"{metric.min_bad_samples} bad samples of {name}"
+        for name, metric in metrics.items()
+    )
+    text = f"{condition} was true {when}, but what that rests on is not known to be {needed}"
+    return unknown(check, "OnsetMayBeBefore", f"{text}: it may be chance.", **evidence)
+
+
+def _doubt_gap(facts: Facts, bad: Revision, began: datetime) -> Verdict | None:
+    """Whether too little is known of the time before the rollout."""
+    gap = facts.file.rollback.clean_gap
+    if _covered(facts, {at: truth for at, truth in facts.truths.items() if began - gap <= at < began}):
+        return None
+    text = f"Prometheus has no values, or too few, from the {format_duration(gap)} before {bad.name} began to"
+    text = f"{text} serve at {clock(began)}."
+    seldom = next((leaf for leaf, measured in facts.before.items() if measured.measured), None)
+    if not facts.truths and seldom is not None:
+        metric = facts.file.metrics[seldom.metric]
+        short = f"onset_range, {format_duration(metric.onset_range)}"
+        text = f"{text} Of {metric.name} over {format_duration(facts.before[seldom].range)} it has some:"
+        text = f"{text} {short}, has to be at least twice the scrape interval."
+    return unknown("CausedByRollout", "NoDataBeforeRollout", text, began=began.isoformat())
+
+
+def _goes_on(facts: Facts, run: Run) -> bool:
+    """True when the condition stays true after a run that ends with the rollout."""
+    return next((truth for at, truth in facts.truths.items() if at > run.last), None) is True
 
 
 def _doubt_beginning(facts: Facts, began: datetime) -> Verdict | None:

@@ -590,6 +590,14 @@ def test_the_onset_is_that_of_the_present_trouble() -> None:
     assert find_onset(facts(**error_series(onset=None))) is None
 
 
+def test_a_short_range_that_holds_no_two_scrapes_is_named() -> None:
+    scraped_seldom = verdict_of("CausedByRollout", {"series": {}}).message
+    assert "Of error_rate over 5m it has some" in scraped_seldom
+    assert "onset_range, 1m, has to be at least twice the scrape interval" in scraped_seldom
+    nothing = {"series": {}, "before": measurements(measured(None), measured(None))}
+    assert "onset_range" not in verdict_of("CausedByRollout", nothing).message
+
+
 def test_a_clock_that_was_set_back_is_named_where_numbers_tell_nothing() -> None:
     stateful_bad = of_stateful(5, older=0, made_at=V1_FROM - HOUR)
     assert "or that clock was set back" in verdict_of("TargetExists", {"bad": stateful_bad}).message
