@@ -16,10 +16,14 @@ from responder.workloads.templates import same_template
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The chosen revision. `certain` is False where history can't tell what served in between."""
+    """The chosen revision. `certain` is False where history can't tell what served in between.
+
+    `unseen`: all that is not certain is whether it served at all, which nobody saw.
+    """
 
     revision: Revision
     certain: bool
+    unseen: bool = False
 
 
 def select_target(history: History, ledger: Ledger, bad: Revision) -> Target | None:
@@ -45,8 +49,10 @@ def select_target(history: History, ledger: Ledger, bad: Revision) -> Target | N
     doubt = any(_number(each) > _number(chosen) for each in undated)
     if doubt:
         return Target(max(undated, key=_number), certain=False)
+    if _missing_between(chosen, bad, history, ledger):
+        return Target(chosen, certain=False)
     seen = ledger.latest_serving(chosen.uid) is not None or _first_of_all(chosen, bad, history, ledger)
-    return Target(chosen, certain=seen and not _missing_between(chosen, bad, history, ledger))
+    return Target(chosen, certain=seen, unseen=not seen)
 
 
 def _first_of_all(chosen: Revision, bad: Revision, history: History, ledger: Ledger) -> bool:

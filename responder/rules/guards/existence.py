@@ -44,14 +44,32 @@ def target_exists(facts: Facts) -> Verdict:
     if left:
         # Whoever went back to an older revision had a reason, which no metric of ours need show.
         return failed(check, "TargetWasBlamed", f"{left} {name} is not brought back.", target=name)
+    if facts.target.unseen and _measured_before(facts):
+        text = (
+            f"Nobody saw revision {name} serve, but its pods had requests just before {facts.bad.name} began."
+        )
+        return passed(check, "TargetMeasured", text, target=name)
     if not facts.target.certain:
+        unseen = "whether it ever served" if facts.target.unseen else "what served in between"
         return unknown(
             check,
             "HistoryUncertain",
-            f"Revision {name} is the likely one to go back to, but nobody saw what served in between.",
+            f"Revision {name} is the likely one to go back to, but nobody saw {unseen}.",
             target=name,
         )
     return passed(check, "TargetFound", f"Revision {name} served before {facts.bad.name}.", target=name)
+
+
+def _measured_before(facts: Facts) -> bool:
+    """True where a metric that splits by revision rests on enough samples of the target's own pods.
+
+    Of one that does not split, what was measured before the bad revision may be any other's.
+    """
+    return any(
+        facts.before[leaf].rests_on(facts.file.metrics[leaf.metric].min_samples)
+        for leaf, apart in facts.apart.items()
+        if apart.new.measured and leaf in facts.before
+    )
 
 
 def _left_behind(target: Revision, bad: Revision) -> str:

@@ -145,3 +145,17 @@ def test_target(name: str, found: list[Object], known: Ledger, expected: Any) ->
     assert (None if target is None else (target.revision.uid, target.certain)) == (
         None if expected is None else (f"uid-{expected[0]}", expected[1])
     ), name
+
+
+def test_whether_it_served_is_told_from_what_served_in_between() -> None:
+    whole = history("v3", V1, V2, V3)
+    current = whole.by_uid("uid-v3")
+    assert current is not None
+    unseen = select_target(
+        whole, ledger(SERVED[0], SERVED[2]).model_copy(update={"watched_from": V3_FROM}), current
+    )
+    between = select_target(whole, ledger(*SERVED, known_bad=(bad("v2"),)), current)
+    assert unseen is not None
+    assert between is not None
+    assert (unseen.certain, unseen.unseen) == (False, True)
+    assert (between.certain, between.unseen) == (False, False)
