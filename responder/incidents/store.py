@@ -5,7 +5,7 @@ Every write is idempotent or carries the resourceVersion it was judged on. Calle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -206,10 +206,10 @@ class IncidentStore:
         """Delete it. Raises NotFound when it is gone, Conflict when another one has its name."""
         await self._kubernetes.delete(paths.incident(incident.namespace, incident.name), uid=incident.uid)
 
-    async def list_answers(self) -> list[Answer]:
-        """Every Decision, of all namespaces, also those that can't be read as one."""
-        listed = await self._kubernetes.list(paths.decisions(None))
-        return [_answer(item) for item in listed.items]
+    async def list_answers(self, portion: int) -> AsyncIterator[list[Answer]]:
+        """Every Decision, of all namespaces, also those that can't be read as one; so many at a time."""
+        async for items in self._kubernetes.pages(paths.decisions(None), limit=portion):
+            yield [_answer(item) for item in items]
 
     async def has_incident(self, answer: Answer) -> bool:
         """Whether the incident that was answered is there, and is not being deleted."""

@@ -47,7 +47,7 @@ def test_a_month_later(tmp_path: Path) -> None:
                 assert len(here.incidents()) == 1
                 assert here.world.cluster.store.list(DECISIONS, here.world.namespace) == [decision]
             async with running(here.settings, Later(here.world.clock, MONTH)) as app:
-                await here.until(lambda: here.incidents() == [], MINUTE, "the incident gone")
+                await here.until(lambda: here.incidents() == [], 2 * MINUTE, "the incident gone")
                 await here.until(
                     lambda: here.world.cluster.store.list(DECISIONS, here.world.namespace) == [],
                     MINUTE,

@@ -69,6 +69,19 @@ class Kubernetes:
                 log.info("kubernetes_list_expired", path=path, message=expired.message)
         return await self._list_pages(path, query, most)
 
+    async def pages(self, path: str, *, limit: int) -> AsyncIterator[Sequence[Object]]:
+        """Fetch a collection page by page, so that it need not fit into memory.
+
+        Raises Expired where whoever reads takes minutes: what was not read yet is left out then.
+        """
+        token = ""
+        while True:
+            items, metadata = await self._page(path, {"limit": str(limit)}, token)
+            yield items
+            token = metadata.get("continue") or ""
+            if not token:
+                return
+
     async def create(self, path: str, body: Object, *, dry_run: bool = False) -> Object:
         """Create an object in the collection at path. Raises AlreadyExists, Invalid, OutcomeUnknown."""
         return await self._transport.send(
@@ -140,17 +153,21 @@ class Kubernetes:
         items: list[Object] = []
         token = ""
         for _ in range(_MAX_PAGES):
-            parameters = query | {"continue": token} if token else query
-            page = await self._transport.send(Request("GET", path, tuple(parameters.items())))
-            kind = str(page.get("kind", "")).removesuffix("List")
-            defaults = {"kind": kind, "apiVersion": page.get("apiVersion", "")}
-            items.extend(defaults | item for item in page.get("items") or [])
-            metadata = page.get("metadata") or {}
+            found, metadata = await self._page(path, query, token)
+            items.extend(found)
             token = metadata.get("continue") or ""
             if not token or (most is not None and len(items) >= most):
                 return ObjectList(items[:most], str(metadata.get("resourceVersion", "")))
         message = f"the list has more than {_MAX_PAGES} pages; select less of it"
         raise ApiError(0, "TooManyPages", message, {}, request=f"GET {path}")
+
+    async def _page(self, path: str, query: dict[str, str], token: str) -> tuple[Sequence[Object], Object]:
+        """One page's items, and the list's metadata."""
+        parameters = query | {"continue": token} if token else query
+        page = await self._transport.send(Request("GET", path, tuple(parameters.items())))
+        kind = str(page.get("kind", "")).removesuffix("List")
+        defaults = {"kind": kind, "apiVersion": page.get("apiVersion", "")}
+        return [defaults | item for item in page.get("items") or []], page.get("metadata") or {}
 
     async def _watch(self, request: Request) -> AsyncIterator[WatchEvent]:
         response = await self._transport.open(request, watching.TIMEOUT)

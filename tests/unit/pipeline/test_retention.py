@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from responder.clients.kubernetes import Kubernetes, paths
 from responder.incidents.decision import Choice, render_decision
 from responder.incidents.model import CLOSED_ON_LABEL, OPEN_LABEL, AlertEntry, Incident
 from responder.incidents.phases import Phase
-from responder.incidents.store import IncidentStore
+from responder.incidents.store import Answer, IncidentStore
 from responder.pipeline.retention import Retention
 from responder.sandbox.virtual_time import LoopClock
 from responder.tasks import alongside
@@ -163,5 +163,36 @@ def test_it_looks_again_and_again(tmp_path: Path) -> None:
         async with alongside(Retention(shelf.store, shelf.clock, DAY).run()):
             await shelf.clock.sleep((2 * DAY).total_seconds())
             assert await shelf.names() == []
+
+    play(tmp_path, story)
+
+
+class Noting(IncidentStore):
+    """Notes how many answers were read at once."""
+
+    def __init__(self, kubernetes: Kubernetes) -> None:
+        super().__init__(kubernetes)
+        self.portions: list[int] = []
+
+    async def list_answers(self, portion: int) -> AsyncIterator[list[Answer]]:
+        async for answers in super().list_answers(portion):
+            self.portions.append(len(answers))
+            yield answers
+
+
+def test_whoever_begins_to_lead_sweeps_later_and_reads_answers_in_portions(tmp_path: Path) -> None:
+    async def story(shelf: Shelf) -> None:
+        answered = [await shelf.open(sequence) for sequence in range(101)]
+        for incident in answered:
+            await shelf.answer(incident)
+            await shelf.kubernetes.delete(paths.incident(KEY.namespace, incident.name))
+        await shelf.clock.sleep((2 * DAY).total_seconds())
+        store = Noting(shelf.kubernetes)
+        async with alongside(Retention(store, shelf.clock, DAY).run()):
+            await shelf.clock.sleep(50)
+            assert store.portions == []
+            await shelf.clock.sleep(30)
+            assert store.portions == [100, 1]
+            assert await shelf.names(paths.decisions) == []
 
     play(tmp_path, story)
