@@ -216,9 +216,9 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     retention = Retention(store, clock, settings.retention)
     returns = Returns(clients.slack, clients.pagerduty, settings.slack_channel, store, rules, clock)
 
-    def record_changed(record: WorkloadRecord, began: bool) -> None:
+    def record_changed(record: WorkloadRecord) -> None:
         returns.record_changed(record)
-        reconcile.record_changed(record, began)
+        reconcile.record_changed(record)
 
     app.watch = RevisionWatch(
         kubernetes,

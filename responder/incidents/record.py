@@ -23,6 +23,8 @@ class Held(Record):
     """The latest instance of an alert that an incident took; its end once one was seen.
 
     `vanished_at` is set while every Alertmanager is without it, and it may have ended with nobody told.
+    `taken_at` is the instant as of which its incident was judged to be over: a revision that is found to
+    serve only after it makes an instance that still fires matter again.
     """
 
     starts_at: datetime
@@ -30,6 +32,7 @@ class Held(Record):
     vanished_at: datetime | None = None
     incident: str
     labels: dict[str, str] = Field(default_factory=dict)
+    taken_at: datetime | None = None
     last_seen_at: datetime
 
     @property
@@ -43,6 +46,15 @@ class Held(Record):
     def firing(self) -> bool:
         return self.ended_at is None
 
+    def after(self, known: Held | None) -> Held:
+        """This, with what was noted before of what the same incident took: it may be known better there."""
+        if known is None or known.incident != self.incident:
+            return self
+        ends = [at for at in (known.ends_at, self.ends_at) if at is not None]
+        taken = [at for at in (known.taken_at, self.taken_at) if at is not None]
+        latest = {"ends_at": max(ends, default=None), "taken_at": max(taken, default=None)}
+        return self.model_copy(update=latest)
+
 
 class WorkloadRecordSpec(Ledger):
     """Everything remembered of one workload."""
@@ -55,10 +67,19 @@ class WorkloadRecordSpec(Ledger):
 
     def holding(self, more: dict[str, Held]) -> WorkloadRecordSpec:
         """With these instances held as well, as far as there is room for all."""
-        every = {**self.held, **more}
+        every = {**self.held, **{name: each.after(self.held.get(name)) for name, each in more.items()}}
         kept = bounded(every)
         forgotten = self.held_dropped + len(every) - len(kept)
         return self.model_copy(update={"held": kept, "held_dropped": forgotten})
+
+    def outlived(self) -> dict[str, Held]:
+        """What still fires although a revision began to serve that its incident knew nothing of."""
+        return {
+            fingerprint: held
+            for fingerprint, held in self.held.items()
+            # An older version of this program wrote no such instant.
+            if held.firing and self.newcomer_since(held.taken_at or held.last_seen_at)
+        }
 
 
 class WorkloadRecord(Record):
@@ -100,7 +121,7 @@ def is_new_instance(alert: Alert, held: Held | None) -> bool:
 
 
 def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[str, Held]:
-    """The instances an incident took, as they are held from now on."""
+    """The instances of an incident that was judged to be over at that instant, as they are held."""
     return {
         fingerprint: Held(
             starts_at=entry.starts_at,
@@ -108,6 +129,7 @@ def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[st
             vanished_at=entry.vanished_at,
             incident=incident,
             labels=entry.labels,
+            taken_at=at,
             last_seen_at=at,
         )
         for fingerprint, entry in entries.items()

@@ -1,7 +1,8 @@
 """Ending an incident so that no alert is lost and none opens it twice.
 
 In this order: hold the alert instances it took, write Closed on the state that was judged, open the incident
-that follows if one does, raise the sequence number. Each step may be repeated after a crash.
+that follows if one does, raise the sequence number, and look once more at what is held: a revision may have
+begun to serve meanwhile. Each step may be repeated after a crash.
 """
 
 from __future__ import annotations
@@ -9,28 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from responder.clients.kubernetes import AlreadyExists, Invalid, NotFound, TooLarge
 from responder.clock import Clock
-from responder.errors import Temporary
-from responder.incidents.model import MAX_ALERTS, AlertEntry, Incident, Status
-from responder.incidents.phases import Phase
-from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, hold
+from responder.incidents.model import AlertEntry, Incident, Status
+from responder.incidents.record import Held, WorkloadRecordSpec, hold
 from responder.incidents.store import IncidentStore
-from responder.workloads.key import WorkloadKey
-from responder.workloads.ledger import KnownBad, LeftAlone, RollbackDone
-
-# Incidents that may have closed since the record was read; more mean a defect.
-_MOST_CLOSED_MEANWHILE = 6
-# A record keeps this many of each; the oldest go.
-_MOST_REMEMBERED = 50
+from responder.pipeline.follow import follow, open_for_held
 
 
-async def close(store: IncidentStore, clock: Clock, incident: Incident, status: Status) -> Incident:
-    """Write the closing status. Raises Conflict when the incident changed since it was judged."""
-    now = clock.now()
-    held = hold(incident.spec.alerts, incident.name, now)
+async def close(store: IncidentStore, incident: Incident, status: Status, judged_at: datetime) -> Incident:
+    """Write the closing status. Raises Conflict when the incident changed since it was judged.
+
+    `judged_at` is an instant before anything was read of what the judgement rests on.
+    """
+    held = hold(incident.spec.alerts, incident.name, judged_at)
 
     def keep(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
+        if spec.next_sequence > incident.spec.sequence:
+            return spec  # it is over already, and what is held may be of a later one
         return spec.holding(held)
 
     await store.update_record(incident.key, keep)
@@ -42,12 +38,20 @@ async def finish(store: IncidentStore, clock: Clock, incident: Incident) -> Inci
     following = None
     sequence = incident.spec.sequence + 1
     if incident.status.followed_by is not None:
-        following = await _follow(store, incident.key, sequence, _going_on(incident), clock.now())
+        record = await store.ensure_record(incident.key)
+        going_on = _with_ends(_going_on(incident), record.spec.held, incident)
+        following = await follow(store, incident.key, sequence, going_on, clock.now())
 
     def raise_sequence(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
         return spec.model_copy(update={"next_sequence": max(spec.next_sequence, sequence)})
 
-    await store.update_record(incident.key, raise_sequence)
+    record = await store.update_record(incident.key, raise_sequence)
+    if following is None:
+        return await open_for_held(store, clock, record)
+    # An end that was noted since the record was read: intake looks there at the number that was just raised.
+    ends = _with_ends(following.spec.alerts, record.spec.held, incident)
+    if ends != following.spec.alerts:
+        return await store.write_alerts(incident.key, following.spec.sequence, ends) or following
     return following
 
 
@@ -56,109 +60,13 @@ def _going_on(incident: Incident) -> dict[str, AlertEntry]:
     return incident.firing or dict(incident.spec.alerts)
 
 
-async def open_for_held(store: IncidentStore, clock: Clock, record: WorkloadRecord) -> Incident | None:
-    """Open an incident for the instances that still fire although theirs has closed; None when none does."""
-    entries = {
-        fingerprint: AlertEntry(labels=held.labels, starts_at=held.starts_at, ends_at=held.ends_at)
-        for fingerprint, held in record.spec.held.items()
-        if held.firing
-    }
-    if not entries:
-        return None
-    first = record.spec.next_sequence
-    for sequence in range(first, first + _MOST_CLOSED_MEANWHILE):
-        following = await _follow(store, record.key, sequence, entries, clock.now())
-        # One that intake opened and that closed since takes nothing any more: the next one does.
-        if following is not None and following.phase is not Phase.CLOSED:
-            return following
-    raise Temporary(f"The incidents of {record.key} kept closing while held alerts were written.")
-
-
-async def remember_rollback(store: IncidentStore, incident: Incident, at: datetime) -> None:
-    """Write the undo into the workload's record: done, and its revision known bad. Adds nothing twice."""
-    rollback = incident.status.rollback
-    if rollback is None:
-        raise ValueError("the incident has no rollback to remember")
-    done = RollbackDone(
-        incident=incident.name,
-        from_uid=rollback.bad.uid,
-        to_uid=rollback.target.uid,
-        at=at,
-        automatic=rollback.automatic,
-        by=rollback.by,
-    )
-    bad = KnownBad(revision=rollback.bad, incident=incident.name, at=at)
-    paused = () if rollback.paused is None else (rollback.paused.model_copy(update={"at": at}),)
-
-    def add(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
-        if any(old.incident == done.incident and old.from_uid == done.from_uid for old in spec.rollbacks):
-            return spec
-        return spec.model_copy(
-            update={
-                "rollbacks": (*spec.rollbacks, done)[-_MOST_REMEMBERED:],
-                "known_bad": (*spec.known_bad, bad)[-_MOST_REMEMBERED:],
-                "paused": (*spec.paused, *paused)[-_MOST_REMEMBERED:],
-            }
-        )
-
-    await store.update_record(incident.key, add)
-
-
-async def leave_alone(store: IncidentStore, incident: Incident, until: datetime, by: str) -> None:
-    """Write down that a person decided against rolling this revision back."""
-    if incident.status.bad is None:
-        return
-    left = LeftAlone(uid=incident.status.bad.uid, until=until, by=by)
-
-    def add(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
-        others = tuple(each for each in spec.left_alone if each.uid != left.uid)
-        return spec.model_copy(update={"left_alone": (*others, left)[-_MOST_REMEMBERED:]})
-
-    await store.update_record(incident.key, add)
-
-
-async def _follow(
-    store: IncidentStore,
-    key: WorkloadKey,
-    sequence: int,
-    entries: dict[str, AlertEntry],
-    received_at: datetime,
-) -> Incident | None:
-    first = dict(list(entries.items())[:MAX_ALERTS])
-    try:
-        incident = await store.open(key, sequence, first, received_at)
-    except AlreadyExists:
-        # Intake was first, with a new instance; the ones that go on belong to the same incident.
-        try:
-            return await store.write_alerts(key, sequence, entries)
-        except (Invalid, TooLarge):
-            return await _write_what_fits(store, key, sequence, entries)
-    await store.note_overflow(incident, names_of(entries, beyond=incident))
-    return incident
-
-
-async def _write_what_fits(
-    store: IncidentStore, key: WorkloadKey, sequence: int, entries: dict[str, AlertEntry]
-) -> Incident | None:
-    """Write to an incident without room for all: the rest is named in it. None when it is gone."""
-    try:
-        found = await store.get(key.namespace, key.incident_name(sequence))
-    except NotFound:
-        return None
-    known = found.spec.alerts
-    room = max(0, MAX_ALERTS - len(known))
-    new = [fingerprint for fingerprint in entries if fingerprint not in known]
-    fitting = {each: entry for each, entry in entries.items() if each not in new[room:]}
-    incident = await store.write_alerts(key, sequence, fitting) if fitting else found
-    if incident is not None:
-        await store.note_overflow(incident, names_of(entries, beyond=incident))
-    return incident
-
-
-def names_of(entries: Mapping[str, AlertEntry], *, beyond: Incident) -> dict[str, str]:
-    """The alertname of each alert that is not on that incident, by fingerprint."""
-    return {
-        fingerprint: entry.labels.get("alertname", "")
-        for fingerprint, entry in entries.items()
-        if fingerprint not in beyond.spec.alerts
-    }
+def _with_ends(
+    entries: Mapping[str, AlertEntry], held: Mapping[str, Held], incident: Incident
+) -> dict[str, AlertEntry]:
+    """With the ends that were noted since the incident closed."""
+    changed = dict(entries)
+    for fingerprint, entry in entries.items():
+        noted = held.get(fingerprint)
+        if noted is not None and noted.incident == incident.name and noted.ends_at is not None:
+            changed[fingerprint] = entry.after(entry.model_copy(update={"ends_at": noted.ends_at}))
+    return changed

@@ -20,8 +20,8 @@ from responder.errors import ResponderError
 from responder.incidents.model import Incident
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, is_new_instance
 from responder.incidents.store import IncidentStore
-from responder.pipeline.close import open_for_held
 from responder.pipeline.drive import Drivers
+from responder.pipeline.follow import open_for_held
 from responder.pipeline.intake import Intake
 from responder.tasks import together
 from responder.workloads.key import WorkloadKey
@@ -62,50 +62,51 @@ class Reconcile:
         self._absent: dict[tuple[str, str], int] = {}
         # Of what is held, that which no Alertmanager had at the last look.
         self._missing: dict[WorkloadKey, frozenset[str]] = {}
-        # Workloads of which a revision began to serve, each once.
-        self._began: dict[WorkloadKey, None] = {}
+        # Workloads whose held alerts are to be looked at. A leader before may have died at it: at first all,
+        # which the first look at Alertmanager does anyway.
+        self._due = dict.fromkeys(() if alertmanagers else workloads())
         self._news = asyncio.Event()
 
-    def record_changed(self, record: WorkloadRecord, began: bool) -> None:
+    def record_changed(self, record: WorkloadRecord) -> None:
         """A ledger changed: look at the workload's incident, or open one for what still fires."""
-        if not self._drivers.wake_workload(record.key) and began:
-            self._began[record.key] = None
+        if not self._drivers.wake_workload(record.key) and record.spec.outlived():
+            self._due[record.key] = None
             self._news.set()
 
     async def run(self) -> None:
         """Look every minute, at every revision that begins and every decision, until cancelled."""
         async with together() as group:
             group.create_task(self._follow_decisions())
-            group.create_task(self._follow_revisions())
+            group.create_task(self._follow_held())
             if self._alertmanagers:
                 group.create_task(self._look_regularly())
             else:
                 log.warning("alertmanager_unknown", message="No --alertmanager-url: lost alerts stay lost.")
 
-    async def _follow_revisions(self) -> None:
+    async def _follow_held(self) -> None:
         """Open an incident for what still fires under a new revision; what fails waits for the next turn."""
         while True:
-            await self._news.wait()
             self._news.clear()
-            for key in list(self._began):
-                del self._began[key]
-                if not await self._follow(key):
-                    self._began[key] = None
-            if self._began:
+            for key in list(self._due):
+                del self._due[key]
+                try:
+                    await self._follow(await self._store.ensure_record(key))
+                except ResponderError as error:
+                    log.error("not_followed", workload=str(key), error=str(error))
+                    self._due[key] = None
+            if self._due:
                 await self._clock.sleep(_EVERY_SECONDS / 10)
-                self._news.set()
+            else:
+                await self._news.wait()
 
-    async def _follow(self, key: WorkloadKey) -> bool:
-        try:
-            record = await self._store.ensure_record(key)
-            following = await open_for_held(self._store, self._clock, record)
-        except ResponderError as error:
-            log.error("not_followed", workload=str(key), error=str(error))
-            return False
+    async def _follow(self, record: WorkloadRecord) -> None:
+        """Open one for what is held, unless one is open: when that closes, this is looked at as well."""
+        if any(incident.key == record.key for incident in self._drivers.incidents()):
+            return
+        following = await open_for_held(self._store, self._clock, record)
         if following is not None:
             log.info("held_alerts_outlived_release", incident=following.name)
             self._drivers.wake(following)
-        return True
 
     async def _follow_decisions(self) -> None:
         """Hurry the incident that somebody decided about, through Slack or with kubectl."""
@@ -203,6 +204,7 @@ class Reconcile:
             tend = partial(_tended, active=active, gone=gone, now=now, repeat_interval=self._repeat_interval)
             try:
                 record = await self._store.update_record(key, tend)
+                await self._follow(record)
             except ResponderError as error:
                 # One namespace that is gone must not keep the others' records from being tended.
                 log.warning("held_not_tended", workload=str(key), error=str(error))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 import structlog
@@ -33,9 +33,10 @@ from responder.pipeline.claims import (
     recover_within,
     rules_to_recover,
 )
-from responder.pipeline.close import close, finish, leave_alone, remember_rollback
+from responder.pipeline.close import close, finish
 from responder.pipeline.gather import Gatherer, SharedFreezes
 from responder.pipeline.owned import let_go_on, pause_for, plan_to_pause
+from responder.pipeline.remember import leave_alone, remember_rollback
 from responder.pipeline.settle import Settling, assess_settling
 from responder.pipeline.stuck import StuckPods
 from responder.pipeline.turns import Turns
@@ -141,6 +142,7 @@ class Responder:
         if file is None or not rules:
             return await self._judge_unattributed(incident)
         async with self._turns.turn(routine=routine):
+            asked_at = self._clock.now()
             facts = await self._gatherer.gather(incident, file, rules, firing)
             judgement = decide(facts)
         status = advance.judged(incident, judgement, file, facts.now)
@@ -156,7 +158,7 @@ class Responder:
         if judgement.course is Course.LEAVE:
             until = facts.now + file.rollback.cooldown
             await leave_alone(self._store, incident, until, judgement.by)
-        step = await self._record(incident, status)
+        step = await self._record(incident, status, asked_at)
         if judgement.course is Course.WAIT and facts.others is not None:
             left = facts.others.received_at + facts.others.brake.wait - facts.now
             return replace(step, pause=min(step.pause, left))
@@ -203,7 +205,7 @@ class Responder:
         reason, message = result.reason, result.message
         if isinstance(result, Rejected) or rollback.attempt >= _MOST_ATTEMPTS:
             status = advance.failed_rollback(incident.status, reason, message, now)
-            return await self._record(incident, status)
+            return await self._record(incident, status, now)
         return await self._fact(incident, lambda status: advance.voided(status, reason, message, now))
 
     async def _undo_or_void(
@@ -319,10 +321,10 @@ class Responder:
 
     async def _settle(self, incident: Incident) -> Step:
         """Wait out the echoes; hand over to a new incident when it was no echo."""
-        file = self._rules.file_for(incident.key)
+        file, asked_at = self._rules.file_for(incident.key), self._clock.now()
         if file is None:
-            status = advance.settled(incident.status, self._clock.now(), None, _without_file(incident))
-            return await self._record(incident, status)
+            status = advance.settled(incident.status, asked_at, None, _without_file(incident))
+            return await self._record(incident, status, asked_at)
         record = await self._store.ensure_record(incident.key)
         history = await self._gatherer.read_history(incident.key)
         reverted = find_news_of_revert(incident, _rollback(incident), history)
@@ -341,18 +343,18 @@ class Responder:
             if verdict.settling is Settling.FOLLOWED
             else None
         )
-        return await self._record(
-            incident, advance.settled(incident.status, now, followed_by, verdict.message)
-        )
+        status = advance.settled(incident.status, now, followed_by, verdict.message)
+        return await self._record(incident, status, asked_at)
 
     async def _judge_unattributed(self, incident: Incident) -> Step:
         """No rule speaks of these alerts: people are told, and nothing is touched."""
-        return await self._record(incident, judge_unattributed(incident, self._clock.now()))
+        now = self._clock.now()
+        return await self._record(incident, judge_unattributed(incident, now), now)
 
-    async def _record(self, incident: Incident, status: Status) -> Step:
-        """Write what was judged, if it says anything new."""
+    async def _record(self, incident: Incident, status: Status, asked_at: datetime) -> Step:
+        """Write what was judged on what was read from then on, if it says anything new."""
         if status.phase is Phase.CLOSED:
-            closed = await close(self._store, self._clock, incident, status)
+            closed = await close(self._store, incident, status, asked_at)
             self._metrics.incidents.labels(str(status.outcome), status.reason).inc()
             return Step(closed, AT_ONCE)
         if fit_status(incident, status) != incident.status:

@@ -34,8 +34,8 @@ LONGEST_RETRY_SECONDS = 300.0
 # A record is not written at every look that finds a revision healthy, only this often.
 _HEALTH_WRITES = timedelta(minutes=1)
 
-# Called with the workload's record after a change, and whether another revision began to serve.
-OnChange = Callable[[WorkloadRecord, bool], None]
+# Called with the workload's record after a change.
+OnChange = Callable[[WorkloadRecord], None]
 # Called when something broke that nobody foresaw, with what it was.
 OnUnexpected = Callable[[str], None]
 
@@ -168,11 +168,10 @@ class WorkloadLedger:
         seen = {"servings": self._servings, "watched_from": self._watched_from}
         if self._spec.model_copy(update=seen) == self._spec:
             return
-        began = len(_running(self._servings) - _running(self._spec.servings)) > 0
         async with self._turns.turn(routine=None):
             record = await self._store.update_record(self.key, lambda spec: spec.model_copy(update=seen))
         self._spec = record.spec
-        self._on_change(record, began)
+        self._on_change(record)
 
     async def _judge_health(self) -> None:
         """Where every rule's condition is false on enough samples, the serving revision is healthy now."""
@@ -205,7 +204,3 @@ class WorkloadLedger:
             measurement.rests_on(self._file.metrics[leaf.metric].min_samples)
             for leaf, measurement in measured.items()
         )
-
-
-def _running(servings: tuple[Serving, ...]) -> set[tuple[str, datetime | None]]:
-    return {(s.revision.uid, s.first_serving_at) for s in servings if s.ended_at is None}

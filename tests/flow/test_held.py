@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from responder.sandbox.alertmanager.alerts import Alert
+from responder.sandbox.api.faults import Delay, DropBefore, FaultRule
+from responder.sandbox.api.store import Event
 from responder.sandbox.prometheus.labels import labels_of
 from tests.flow.harness import LEAVE, QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.flow.test_asked import asked
@@ -83,5 +88,89 @@ def test_a_new_revision_makes_a_held_alert_matter_again(tmp_path: Path) -> None:
             assert "CausedByRollout/OnsetBeforeRollout" in here.doubts(2)
             assert here.offers(sequence=2) == [ROLL_BACK, LEAVE]
             assert here.writes() == []
+
+    run_story(story())
+
+
+def serves(here: Stage, version: str) -> bool:
+    """Whether the ledger says that the version began to serve."""
+    servings = here.record()["spec"].get("servings", [])
+    return any(each["revision"]["images"][0].endswith(f":{version}") for each in servings)
+
+
+def test_a_leader_that_dies_having_written_that_a_new_revision_serves_loses_no_held_alert(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            assert (await here.click(LEAVE)).taken
+            await here.phase("Closed", MINUTE)
+            await here.rest(2 * MINUTE)
+            written = asyncio.Event()
+
+            def note(event: Event) -> None:
+                if event.resource.key.startswith("workloadrecords") and serves(here, "v3"):
+                    written.set()
+
+            unsubscribe = here.world.cluster.store.subscribe(note)
+            here.world.release("v3", latency_p95="9s")
+            await written.wait()
+            # Nothing that it sends from here on arrives.
+            here.world.cluster.faults.add(FaultRule("*", ".", DropBefore()))
+            await here.stop()
+            unsubscribe()
+            here.world.cluster.faults.clear()
+            await here.rest(timedelta(seconds=16))
+            await here.start()
+            await here.until(lambda: len(here.incidents()) == 2, MINUTE, "an incident for what still fires")
+            await here.phase("AwaitingDecision", MINUTE, sequence=2)
+
+    run_story(story())
+
+
+@pytest.mark.parametrize("slow_seconds", [5, 8])
+def test_a_revision_that_begins_to_serve_while_its_incident_closes_is_heard_of(
+    tmp_path: Path, slow_seconds: int
+) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            held = asyncio.Event()
+
+            def note(event: Event) -> None:
+                if event.resource.key.startswith("workloadrecords") and event.object["spec"].get("held"):
+                    held.set()
+
+            unsubscribe = here.world.cluster.store.subscribe(note)
+            slow = FaultRule("PATCH", "/incidents/.*/status", Delay(slow_seconds))
+            assert (await here.click(LEAVE)).taken
+            await held.wait()
+            here.world.cluster.faults.add(slow)
+            here.world.release("v3", latency_p95="9s")
+            await here.phase("Closed", MINUTE)
+            unsubscribe()
+            here.world.cluster.faults.clear()
+            await here.until(lambda: len(here.incidents()) == 2, MINUTE, "an incident for what still fires")
+            await here.phase("AwaitingDecision", MINUTE, sequence=2)
+            assert here.status(2)["bad"]["uid"] == here.rs_uid("v3")
+
+    run_story(story())
+
+
+def test_pods_that_are_back_from_an_outage_make_no_held_alert_matter_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            assert (await here.click(LEAVE)).taken
+            await here.phase("Closed", MINUTE)
+            here.scale(0)
+            await here.rest(timedelta(seconds=20))
+            here.scale(3)
+            await here.rest(3 * MINUTE)
+            await here.stop()
+            await here.start()
+            await here.rest(2 * MINUTE)
+            assert len(here.incidents()) == 1, here.summary()
 
     run_story(story())

@@ -27,9 +27,11 @@ from responder.errors import ResponderError
 from responder.incidents.advance import settled
 from responder.incidents.model import Incident
 from responder.incidents.phases import Phase
+from responder.incidents.record import WorkloadRecordSpec
 from responder.incidents.store import IncidentStore
-from responder.pipeline.close import close, finish, open_for_held
+from responder.pipeline.close import close, finish
 from responder.pipeline.drive import Drivers
+from responder.pipeline.follow import open_for_held
 from responder.pipeline.intake import Intake
 from responder.pipeline.open_incidents import OpenIncidents
 from responder.pipeline.reconcile import Reconcile
@@ -42,6 +44,7 @@ from responder.sandbox.api.store import Event, Store
 from responder.sandbox.virtual_time import LoopClock
 from responder.tasks import together
 from responder.workloads.key import WorkloadKey
+from responder.workloads.ledger import RevisionRef, Serving
 from tests.property.deliveries import Acting, Delivery, Instance, Tale
 from tests.shared import CHECKOUT
 
@@ -236,8 +239,8 @@ class Desk:
             await self.take_up()
 
     async def _do(self, what: str) -> None:
-        record = await self.leader.ensure_record(KEY)
         if what == "revision":
+            record = await self.leader.update_record(KEY, self._release)
             if not self._open():
                 await open_for_held(self.leader, self.clock, record)
             return
@@ -246,9 +249,17 @@ class Desk:
             if what == "follow" and incident.firing:
                 followed_by = KEY.incident_name(incident.spec.sequence + 1)
             status = settled(incident.status, self.clock.now(), followed_by, "over")
-            closed = await close(self.leader, self.clock, incident, status)
+            closed = await close(self.leader, incident, status, self.clock.now())
             await finish(self.leader, self.clock, closed)
             await self.leader.unmark(closed)
+
+    def _release(self, spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
+        """Another revision serves from now on."""
+        now, name = self.clock.now(), f"v{len(spec.servings) + 1}"
+        before = [each.model_copy(update={"ended_at": each.ended_at or now}) for each in spec.servings]
+        revision = RevisionRef(uid=name, replica_set=name, hash=name)
+        begun = Serving(revision=revision, seen=True, first_serving_at=now, noticed_at=now)
+        return spec.model_copy(update={"servings": (*before, begun)})
 
     async def take_up(self) -> None:
         """Finish what closed under a leader that is gone."""

@@ -48,6 +48,7 @@ async def told(tale: Tale, folder: Path) -> None:
     assert_at_most_one_is_open(here)
     assert_every_delivered_alert_was_taken(here)
     assert_what_fires_is_known(here)
+    assert_no_release_goes_unjudged(here)
     assert_opened_for_a_new_instance(here)
 
 
@@ -121,6 +122,13 @@ def assert_what_fires_is_known(here: Desk) -> None:
         for alert in here.active(sender):
             known = alert.fingerprint in firing or not is_new_instance(alert, held.get(alert.fingerprint))
             assert known, f"nobody knows of {alert.fingerprint} of {alert.starts_at}"
+
+
+def assert_no_release_goes_unjudged(here: Desk) -> None:
+    """At the end: an incident is open, or nothing held fires that was judged under another revision."""
+    if all(each.phase is Phase.CLOSED for each in latest(here)):
+        for record in here.store.list(RECORDS, KEY.namespace):
+            assert not WorkloadRecordSpec.model_validate(record["spec"]).outlived()
 
 
 def latest(here: Desk) -> list[Incident]:

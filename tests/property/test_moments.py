@@ -13,6 +13,7 @@ import pytest
 
 from responder.actions.notify import Notifier, Told
 from responder.clients.kubernetes import Conflict
+from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.incidents.advance import closed, noted, settled
 from responder.incidents.model import Incident, Status
@@ -53,15 +54,18 @@ def test_what_can_not_be_written_is_not_acknowledged(tmp_path: Path) -> None:
     run_story(story())
 
 
+def ended(incident: Incident, clock: Clock) -> Status:
+    """The status of an incident that nothing follows."""
+    return settled(incident.status, clock.now(), None, "over")
+
+
 def test_an_alert_that_is_written_meanwhile_keeps_its_incident_from_closing(tmp_path: Path) -> None:
     async def story() -> None:
         async with staged(tmp_path) as here:
             judged = await opened(here)
             await here.replicas[1].intake.take([alert_of(SLOW, 0, firing=True)])
             with pytest.raises(Conflict):
-                await close(
-                    here.leader, here.clock, judged, settled(judged.status, here.clock.now(), None, "over")
-                )
+                await close(here.leader, judged, ended(judged, here.clock), here.clock.now())
             found = await here.leader.get(KEY.namespace, judged.name)
             assert found.phase is Phase.OPEN
             assert set(found.firing) == {"HighErrorRate", "Slow"}
@@ -152,9 +156,7 @@ def test_late_news_of_an_earlier_instance_does_not_hide_the_one_that_fires(
             await second.take([alert_of(ERRORS, 1, firing=firing)])
             incident = await here.leader.get(KEY.namespace, KEY.incident_name(1))
             assert "HighErrorRate" in incident.firing
-            await close(
-                here.leader, here.clock, incident, settled(incident.status, here.clock.now(), None, "over")
-            )
+            await close(here.leader, incident, ended(incident, here.clock), here.clock.now())
             receipt = await first.take([alert_of(again, 0, firing=True)])
             assert (receipt.accepted, receipt.held) == (0, 1)
 

@@ -71,7 +71,8 @@ def test_an_incident_that_closed_unseen_takes_no_more(tmp_path: Path) -> None:
             here.replicas[0].following.cancel()
             incident = await only_incident(here)
             status = settled(incident.status, here.clock.now(), None, "over")
-            await finish(here.leader, here.clock, await close(here.leader, here.clock, incident, status))
+            closed = await close(here.leader, incident, status, here.clock.now())
+            await finish(here.leader, here.clock, closed)
             assert await deliver(here, FIRST) == Receipt(accepted=0, held=1)
             assert await deliver(here, SECOND) == Receipt(accepted=1, held=0)
             assert set((await only_incident(here)).spec.alerts) == {FIRST.name}

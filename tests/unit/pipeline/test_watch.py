@@ -118,7 +118,7 @@ async def watching(cluster: Cluster, records: Records) -> AsyncIterator[Counter[
         LoopClock(AT),
         [replace(rule_file(), workload=key) for key in (ODD, FINE)],
         timedelta(seconds=15),
-        lambda _record, _began: None,
+        lambda _record: None,
         lambda _key: None,
         quiet,
         lambda what: broken.update([what]),
