@@ -6,6 +6,7 @@ Called by the store.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from responder.sandbox.api.schema import (
     schema_causes,
     to_json_schema,
 )
-from responder.sandbox.api.status import Cause, invalid_value, required_value
+from responder.sandbox.api.status import Cause, invalid_value, required_value, unsupported_value
 from responder.sandbox.api.validation import metadata_causes
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _MANAGER = "kube-apiserver"
 # In the order in which the real server's discovery tells them.
 _VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_DNS_1035_TEXT = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic"
+    " character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for"
+    " validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
 _ENVELOPE = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
 
 
@@ -210,6 +218,7 @@ def definition_causes(definition: Object) -> Iterator[Cause]:
     names, name = spec.get("names") or {}, name_of(definition)
     if name != f"{names.get('plural')}.{spec.get('group')}":
         yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+    yield from _name_rules(names)
     versions = spec.get("versions") or []
     if sum(1 for version in versions if version.get("storage")) != 1:
         shown = [str(version.get("name")) for version in versions]
@@ -222,6 +231,17 @@ def definition_causes(definition: Object) -> Iterator[Cause]:
             yield required_value(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
         else:
             yield from _untyped(schema, f"{where}.openAPIV3Schema")
+
+
+def _name_rules(names: dict[str, Any]) -> Iterator[Cause]:
+    for member in ("plural", "singular", "kind", "listKind"):
+        name, field = str(names.get(member) or ""), f"spec.names.{member}"
+        mixed = member in ("kind", "listKind")
+        if not name:
+            yield required_value(field)
+        elif not _DNS_1035.fullmatch(name.lower() if mixed else name):
+            why = f"may have mixed case, but should otherwise match: {_DNS_1035_TEXT}"
+            yield invalid_value(field, name, why if mixed else _DNS_1035_TEXT)
 
 
 def _untyped(schema: Schema, where: str) -> Iterator[Cause]:
@@ -240,6 +260,13 @@ def _untyped(schema: Schema, where: str) -> Iterator[Cause]:
             else f"must not be empty for specified {place}"
         )
         yield required_value(f"{where}.type", text)
+    elif schema.get("type") not in (None, *_TYPES):
+        yield unsupported_value(f"{where}.type", schema["type"], _TYPES)
+    try:
+        re.compile(str(schema.get("pattern") or ""))
+    except re.error as error:
+        why = f"must be a valid regular expression, but isn't: {error}"
+        yield invalid_value(f"{where}.pattern", schema["pattern"], why)
     for name, child in (schema.get("properties") or {}).items():
         yield from _untyped(child, f"{where}.properties[{name}]")
     if isinstance(schema.get("items"), dict):

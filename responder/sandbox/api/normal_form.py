@@ -21,7 +21,8 @@ _CONTAINER_ZEROS = (
 )
 _DECIMAL = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)")
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d{1,2}|n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)")
+_EXPONENT = re.compile(r"[eE][+-]?\d")
 _NANO = Decimal("1e-9")
 
 
@@ -38,17 +39,25 @@ def canonical_quantity(value: object) -> object:
 
     What is no such amount is returned as it is: with an exponent (1e3) it has a form of its own.
     """
+    amount = quantity_value(value)
+    if amount is None or _EXPONENT.search(str(value)):
+        return value
+    if str(value).endswith("i") and amount == amount.to_integral_value() and abs(amount) >= 1024:
+        return _binary(int(amount))
+    return _decimal(amount.quantize(_NANO, rounding=ROUND_UP))
+
+
+def quantity_value(value: object) -> Decimal | None:
+    """The exact amount that a quantity means, None for what is no quantity."""
     found = _QUANTITY.fullmatch(str(value))
     if isinstance(value, bool) or found is None:
-        return value
+        return None
     number, suffix = Decimal(found[1]), found[2]
+    if suffix[:1] in ("e", "E") and len(suffix) > 1:
+        return number.scaleb(int(suffix[1:]))
     if suffix.endswith("i"):
-        amount = number * 1024 ** _BINARY.index(suffix)
-        if amount == amount.to_integral_value() and abs(amount) >= 1024:
-            return _binary(int(amount))
-    else:
-        amount = number.scaleb(3 * (_DECIMAL.index(suffix) - _DECIMAL.index("")))
-    return _decimal(amount.quantize(_NANO, rounding=ROUND_UP))
+        return number * Decimal(1024 ** _BINARY.index(suffix))
+    return number.scaleb(3 * (_DECIMAL.index(suffix) - _DECIMAL.index("")))
 
 
 def _normalize_container(container: dict[str, Any]) -> None:

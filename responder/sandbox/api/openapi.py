@@ -27,6 +27,7 @@ _RETAIN_KEYS = {"volumes": "merge,retainKeys", "strategy": "retainKeys"}
 _OPAQUE = ("status", "managedFields")
 _SCALARS: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},
+    "time": {"type": "string", "format": "date-time"},
     "microtime": {"type": "string", "format": "date-time"},
     "quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]},
     "intstr": {"type": "string", "format": "int-or-string"},

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from responder.sandbox.api.names import label_value_faults, qualified_name_faults
 from responder.sandbox.api.objects import Object
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import ApiError, bad_request
-from responder.sandbox.api.validation import qualified_name_faults
 
 _TOKEN = re.compile(r"\s*(==|!=|[=!(),<>]|[^\s=!(),<>]+)")
 _OPERATORS = ("in", "notin", "=", "==", "!=", "gt", "lt")
@@ -132,6 +132,16 @@ def selector_text(selector: Mapping[str, Any] | None) -> str:
     return ",".join(sorted(terms))
 
 
+def _checked(key: str, operator: str, values: tuple[str, ...]) -> Requirement:
+    """Return the term; ApiError 400 where one of the values is none that a label can have."""
+    for index, value in enumerate(sorted(set(values))):
+        faults = "; ".join(label_value_faults(value))
+        if faults:
+            where = f"values[{index}][{key}]: Invalid value: {json.dumps(value)}"
+            raise bad_request(f"unable to parse requirement: {where}: {faults}")
+    return Requirement(key, operator, values)
+
+
 def _unknown_field(path: str, resource: Resource) -> ApiError:
     if resource.custom or resource.key in _OWN_FIELD_WORDS or resource.stored_as:
         return bad_request(f"field label not supported: {path}")
@@ -183,10 +193,10 @@ class _LabelParser:
 
     def _comparison(self, key: str, operator: str) -> Requirement:
         if operator in ("in", "notin"):
-            return Requirement(key, operator, self._value_list())
+            return _checked(key, operator, self._value_list())
         if operator in ("=", "==", "!="):
             value = "" if self._peek() in ("", ",") else self._take()
-            return Requirement(key, operator, (value,))
+            return _checked(key, operator, (value,))
         if operator in ("<", ">"):
             value = self._take()
             if not re.fullmatch(r"[+-]?\d+", value):
@@ -203,12 +213,19 @@ class _LabelParser:
             raise bad_request(f"unable to parse requirement: found '{self._peek()}' expected: '('")
         self._take()
         values: list[str] = []
+        is_open = True
         while (token := self._take()) != ")":
             if not token:
                 raise bad_request("unable to parse requirement: found '', expected: ',' or ')'")
+            if token != "," and not is_open:
+                raise bad_request(f"unable to parse requirement: found '{token}', expected: ',' or ')'")
             if token != ",":
                 values.append(token)
-        return tuple(values)
+            elif is_open:
+                values.append("")
+            is_open = token == ","
+        # Where a value could stand and none does, the empty one is meant: (), (a,).
+        return (*values, "") if is_open else tuple(values)
 
     def _peek(self) -> str:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""

@@ -15,7 +15,7 @@ from responder.sandbox.api import status
 from responder.sandbox.api.access import Tokens, service_account
 from responder.sandbox.api.bodies import parse_body
 from responder.sandbox.api.call import Call, Reply
-from responder.sandbox.api.managed_fields import record_manager
+from responder.sandbox.api.managed_fields import entries_of, record_manager
 from responder.sandbox.api.objects import Object, name_of, seconds_text
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.selectors import label_selector_of, selector_text
@@ -92,7 +92,15 @@ class Subresources:
             raise status.conflict(resource, name_of(pod), why)
         body = _json(call)
         pod["spec"]["nodeName"] = str((body.get("target") or {}).get("name") or "")
-        self._store.update("pods", pod, manager=call.manager, dry_run=call.dry_run)
+        self._store.update(
+            "pods",
+            pod,
+            manager=call.manager,
+            subresource="binding",
+            # A binding owns no field.
+            managed_fields=entries_of(pod),
+            dry_run=call.dry_run,
+        )
         return Reply(201, _success(201))
 
     def _evict(self, call: Call, resource: Resource) -> Reply:

@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from responder.sandbox.api.normal_form import quantity_value
+from responder.sandbox.api.schema import is_date_time
+
 _MICRO_TIME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+_TIME_LAYOUT = "2006-01-02T15:04:05Z07:00"
+_QUANTITY_PATTERN = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 _MICRO_TIME_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
 _INT32_MAX = 2**31 - 1
 
@@ -74,8 +79,16 @@ def _value(kind: str, value: Any, where: str, owner: str, go_path: str) -> Itera
         why = _micro_time_fault(value) if isinstance(value, str) else ""
         if why:
             yield WrongType(f'parsing time "{value}" as "{_MICRO_TIME_LAYOUT}": cannot parse {why}')
+    elif kind == "time":
+        if not isinstance(value, str):
+            yield wrong
+        elif not is_date_time(value):
+            why = f'cannot parse "{value}" as "2006"'
+            yield WrongType(f'parsing time "{value}" as "{_TIME_LAYOUT}": {why}')
     elif not _holds(kind, value):
         yield wrong
+    elif kind == "quantity" and quantity_value(value) is None:
+        yield WrongType(f"quantities must match the regular expression '{_QUANTITY_PATTERN}'")
 
 
 def _holds(kind: str, value: Any) -> bool:
@@ -154,35 +167,67 @@ _PARSED: dict[str, dict[str, str]] = {}
 _OBJECT = "string: apiVersion kind; ObjectMeta: metadata"
 _STRUCTS: dict[str, str] = {
     "ObjectMeta": (
-        "string: name generateName namespace selfLink uid resourceVersion creationTimestamp"
+        "string: name generateName namespace selfLink uid resourceVersion; time: creationTimestamp"
         " deletionTimestamp; int64: generation deletionGracePeriodSeconds; map:string: labels annotations;"
         " []OwnerReference: ownerReferences; []string: finalizers; any: managedFields"
     ),
     "OwnerReference": "string: apiVersion kind name uid; bool: controller blockOwnerDeletion",
     "LabelSelector": "map:string: matchLabels; []LabelSelectorRequirement: matchExpressions",
     "LabelSelectorRequirement": "string: key operator; []string: values",
-    "Deployment": f"{_OBJECT}; DeploymentSpec: spec; any: status",
+    "Deployment": f"{_OBJECT}; DeploymentSpec: spec; DeploymentStatus: status",
     "DeploymentSpec": (
         "int32: replicas minReadySeconds revisionHistoryLimit progressDeadlineSeconds; LabelSelector:"
         " selector; PodTemplateSpec: template; DeploymentStrategy: strategy; bool: paused"
     ),
     "DeploymentStrategy": "string: type; RollingUpdateDeployment: rollingUpdate",
     "RollingUpdateDeployment": "intstr: maxUnavailable maxSurge",
-    "ReplicaSet": f"{_OBJECT}; ReplicaSetSpec: spec; any: status",
+    "ReplicaSet": f"{_OBJECT}; ReplicaSetSpec: spec; ReplicaSetStatus: status",
     "ReplicaSetSpec": "int32: replicas minReadySeconds; LabelSelector: selector; PodTemplateSpec: template",
-    "StatefulSet": f"{_OBJECT}; StatefulSetSpec: spec; any: status",
+    "StatefulSet": f"{_OBJECT}; StatefulSetSpec: spec; StatefulSetStatus: status",
     "StatefulSetSpec": (
         "int32: replicas revisionHistoryLimit minReadySeconds; LabelSelector: selector; string: serviceName"
-        " podManagementPolicy; PodTemplateSpec: template; any: updateStrategy volumeClaimTemplates"
+        " podManagementPolicy; PodTemplateSpec: template; StatefulSetUpdateStrategy: updateStrategy; any:"
+        " volumeClaimTemplates"
         " persistentVolumeClaimRetentionPolicy ordinals"
     ),
-    "DaemonSet": f"{_OBJECT}; DaemonSetSpec: spec; any: status",
+    "DaemonSet": f"{_OBJECT}; DaemonSetSpec: spec; DaemonSetStatus: status",
     "DaemonSetSpec": (
         "int32: minReadySeconds revisionHistoryLimit; LabelSelector: selector; PodTemplateSpec: template;"
-        " any: updateStrategy"
+        " DaemonSetUpdateStrategy: updateStrategy"
+    ),
+    "StatefulSetUpdateStrategy": "string: type; RollingUpdateStatefulSet: rollingUpdate",
+    "RollingUpdateStatefulSet": "int32: partition; intstr: maxUnavailable",
+    "DaemonSetUpdateStrategy": "string: type; RollingUpdateDeployment: rollingUpdate",
+    "Condition": (
+        "string: type status reason message; int64: observedGeneration; time: lastTransitionTime"
+        " lastUpdateTime lastProbeTime"
+    ),
+    "DeploymentStatus": (
+        "int64: observedGeneration; int32: replicas updatedReplicas readyReplicas availableReplicas"
+        " unavailableReplicas terminatingReplicas collisionCount; []Condition: conditions"
+    ),
+    "ReplicaSetStatus": (
+        "int64: observedGeneration; int32: replicas fullyLabeledReplicas readyReplicas availableReplicas"
+        " terminatingReplicas; []Condition: conditions"
+    ),
+    "StatefulSetStatus": (
+        "int64: observedGeneration; int32: replicas readyReplicas currentReplicas updatedReplicas"
+        " availableReplicas collisionCount; string: currentRevision updateRevision; []Condition: conditions"
+    ),
+    "DaemonSetStatus": (
+        "int64: observedGeneration; int32: currentNumberScheduled numberMisscheduled desiredNumberScheduled"
+        " numberReady updatedNumberScheduled numberAvailable numberUnavailable collisionCount; []Condition:"
+        " conditions"
     ),
     "PodTemplateSpec": "ObjectMeta: metadata; PodSpec: spec",
-    "Pod": f"{_OBJECT}; PodSpec: spec; any: status",
+    "Pod": f"{_OBJECT}; PodSpec: spec; PodStatus: status",
+    "PodStatus": (
+        "string: phase message reason nominatedNodeName hostIP podIP qosClass resize; []Condition:"
+        " conditions; []PodIP: podIPs hostIPs; time: startTime; int64: observedGeneration; any:"
+        " initContainerStatuses containerStatuses ephemeralContainerStatuses resourceClaimStatuses"
+        " extendedResourceClaimStatus allocatedResources resources"
+    ),
+    "PodIP": "string: ip",
     "PodSpec": (
         "[]Container: containers initContainers; any: ephemeralContainers volumes securityContext affinity"
         " tolerations hostAliases dnsConfig readinessGates overhead topologySpreadConstraints schedulingGates"

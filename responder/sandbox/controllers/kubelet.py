@@ -13,6 +13,7 @@ from typing import Any
 
 from responder.clock import Clock
 from responder.errors import ResponderError
+from responder.sandbox.api.managed_fields import entries_of
 from responder.sandbox.api.objects import Object, name_of, namespace_of, seconds_text
 from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers.addresses import PodNetwork
@@ -123,7 +124,11 @@ class Kubelet:
         self._life(pod)
         pod["spec"]["nodeName"] = name_of(nodes[self._turn % len(nodes)])
         self._turn += 1
-        bound = self._store.update(PODS, pod, manager="kube-scheduler")
+        # A binding owns no field.
+        kept = entries_of(pod)
+        bound = self._store.update(
+            PODS, pod, manager="kube-scheduler", subresource="binding", managed_fields=kept
+        )
         bound["status"]["conditions"] = [_condition("PodScheduled", True, self._clock.now())]
         self._store.update(PODS, bound, manager="kube-scheduler", subresource="status")
 

@@ -84,3 +84,25 @@ def test_a_spec_s_selector_reads_and_writes_alike() -> None:
     assert selector_text(selector) == "size in (3,4),tier=front"
     assert label_selector_of(selector).matches(FRONT)
     assert not label_selector_of(None).matches(FRONT)
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "matches"),
+    [
+        ("size in ()", "", True),
+        ("size in ()", "4", False),
+        ("size in (4,)", "", True),
+        ("size in (,4)", "4", True),
+        ("size notin (4,,5)", "", False),
+    ],
+)
+def test_an_empty_place_in_a_list_means_the_empty_value(text: str, size: str, *, matches: bool) -> None:
+    """Source: Kubernetes staging/src/k8s.io/apimachinery/pkg/labels/selector.go, parseValues."""
+    assert parse_label_selector(text).matches({"metadata": {"labels": {"size": size}}}) is matches
+
+
+@pytest.mark.parametrize("text", ["a=b/c", "a in (x/y)", "a=" + "x" * 64, "a!=-b", "a in (b c)"])
+def test_values_that_no_label_can_have_are_400(text: str) -> None:
+    with pytest.raises(ApiError, match="unable to parse requirement") as refused:
+        parse_label_selector(text)
+    assert refused.value.code == 400

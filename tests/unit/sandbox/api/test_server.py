@@ -3,84 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
 import aiohttp
 import pytest
 
-from responder.sandbox.api.access import ADMIN, Tokens, User
 from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, FaultRule, Hang, Late, Refuse
-from responder.sandbox.api.server import ADMIN_TOKEN, ApiServer, kubeconfig, run_server
+from responder.sandbox.api.server import ADMIN_TOKEN, kubeconfig
 from responder.sandbox.api.store import Object, Store
 from tests.shared import run_story
+from tests.unit.sandbox.api.client import JSON_PATCH, MERGE_PATCH, serving
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 ONE = f"{DEPLOYMENTS}/payment-service"
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
 
 MakeStore = Callable[[], Store]
 MakeObject = Callable[..., Object]
-
-
-@dataclass
-class Answer:
-    """An answer of the server."""
-
-    status: int
-    body: Any
-    headers: Any
-
-
-class Client:
-    """A plain HTTP client of one server."""
-
-    def __init__(self, server: ApiServer, session: aiohttp.ClientSession, url: str) -> None:
-        self.server = server
-        self.session = session
-        self.url = url
-
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        content_type: str = "application/json",
-        token: str = ADMIN_TOKEN,
-        **query: str,
-    ) -> Answer:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        if body is not None:
-            headers["Content-Type"] = content_type
-        data = None if body is None else io.BytesIO(json.dumps(body).encode())
-        async with self.session.request(
-            method, self.url + path, data=data, headers=headers, params=query
-        ) as response:
-            text = await response.text()
-            is_json = response.content_type == "application/json" and text and "\n" not in text
-            return Answer(response.status, json.loads(text) if is_json else text, response.headers)
-
-    async def watch(self, path: str, **query: str) -> list[tuple[str, Any]]:
-        answer = await self.ask("GET", path, watch="1", **query)
-        lines = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-        events = [json.loads(line) for line in lines.splitlines()]
-        return [(event["type"], event["object"]) for event in events]
-
-
-@asynccontextmanager
-async def serving(store: Store, *definitions: Object) -> AsyncIterator[Client]:
-    for definition in definitions:
-        store.create("customresourcedefinitions.apiextensions.k8s.io", definition, manager="test")
-    server = ApiServer(store, Tokens({ADMIN_TOKEN: ADMIN, "limited": User("limited")}))
-    unbounded = aiohttp.ClientTimeout(total=None)
-    async with run_server(server.app()) as url, aiohttp.ClientSession(timeout=unbounded) as session:
-        yield Client(server, session, url)
 
 
 def test_rolling_back_by_a_guarded_json_patch(make_store: MakeStore, make_deployment: MakeObject) -> None:
