@@ -42,7 +42,7 @@ def claim_recovery(
     rules: tuple[Rule, ...], rollback: Rollback, file: RuleFile, ledger: Ledger, proven_at: datetime
 ) -> RecoveryClaim:
     """That what these rules say is false again; at least one rule."""
-    target = ledger.first_serving(rollback.target.uid)
+    bad_from = ledger.began(rollback.bad.uid)
     conditions = tuple(rule.condition for rule in rules)
     return RecoveryClaim(
         condition=conditions[0] if len(conditions) == 1 else AnyOf(conditions),
@@ -50,8 +50,8 @@ def claim_recovery(
         selector=file.selector,
         good_windows=file.rollback.good_windows,
         traffic_proven_at=proven_at,
-        healthy_until=ledger.began(rollback.bad.uid),
-        healthy_from=None if target is None else target.first_serving_at,
+        healthy_until=bad_from,
+        healthy_from=None if bad_from is None else ledger.began_before(rollback.target.uid, bad_from),
     )
 
 

@@ -17,6 +17,7 @@ from responder.clock import Clock
 from responder.rules.conditions import Comparison, Condition, comparisons
 from responder.rules.measurement import Measurement
 from responder.rules.model import Metric
+from responder.rules.quantities import format_duration
 from responder.verdicts import Result, Verdict, overall, unknown
 from responder.verification.recovery import (
     Reading,
@@ -42,7 +43,7 @@ class RecoveryClaim:
     """The incident's conditions are false again since `traffic_proven_at`, as false as they were before.
 
     `healthy_until` is when the bad revision began to serve, None where nobody knows; `healthy_from` when the
-    target began, where that is known. Only what lies between counts as history.
+    target last began before that, where that is known. Only what lies between counts as history.
     """
 
     condition: Condition
@@ -73,8 +74,10 @@ async def prove_recovery(
     within: timedelta,
     report: Report | None = None,
 ) -> RecoveryProof:
-    """Wait, until `within` after the traffic proof, for as many good readings in a row as the claim asks for.
+    """Wait, until `within` after the traffic proof, for as many good windows in a row as the claim asks for.
 
+    A window counts as another one once it ends an onset range after the last that counted, so that each has
+    that much of its own; every reading in between has to be good as well.
     Passed/Recovered; Failed/NotRecovered when at the end the condition is still true, or a value worse than
     its baseline; Unknown/RecoveryUnknown when it can't be measured. `report` gets each reading's verdicts.
     """
@@ -106,6 +109,7 @@ class _Prover:
         self._elapsed_before = max(timedelta(), clock.now() - claim.traffic_proven_at)
         self._history: dict[str, tuple[Measurement, ...]] = {}
         self._good = 0
+        self._counted_at: timedelta | None = None  # the last good reading that counted, since the proof
         self._last_not_good = Result.UNKNOWN
         self.verdicts: tuple[Verdict, ...] = ()
 
@@ -115,13 +119,13 @@ class _Prover:
 
     async def prove(self) -> RecoveryProof:
         """Read until it is proven; the caller limits the time."""
-        first_after = self._first_reading_after()
+        first_after = self._shortest_window()
         while (early := first_after - self.elapsed()) > timedelta():
             await self._clock.sleep(early.total_seconds())
         while True:
             await self._read()
             if self._good >= self._claim.good_windows:
-                message = f"{self.verdicts[0].message} That was so {self._good} times in a row."
+                message = f"{self.verdicts[0].message} That was so in {self._good} windows in a row."
                 now = self._clock.now()
                 return RecoveryProof(Result.PASSED, "Recovered", message, self.verdicts, now)
             await self._clock.sleep(_POLL_SECONDS)
@@ -133,8 +137,8 @@ class _Prover:
             return RecoveryProof(Result.UNKNOWN, "RecoveryUnknown", message, ())
         open_ones = [verdict.message for verdict in self.verdicts if not verdict.passed]
         message = " ".join(open_ones) or (
-            f"It was good only {self._good} times in a row when time was up;"
-            f" {self._claim.good_windows} times are needed."
+            f"It was good in only {self._good} windows in a row when time was up;"
+            f" {self._claim.good_windows} are needed, {format_duration(self._shortest_window())} apart."
         )
         result = overall(self.verdicts)
         if result is Result.PASSED:
@@ -142,7 +146,8 @@ class _Prover:
         reason = "NotRecovered" if result is Result.FAILED else "RecoveryUnknown"
         return RecoveryProof(result, reason, message, self.verdicts)
 
-    def _first_reading_after(self) -> timedelta:
+    def _shortest_window(self) -> timedelta:
+        """What the first window has to last, and each later one has to add, by the slowest metric."""
         used = [self._claim.metrics[leaf.metric] for leaf in comparisons(self._claim.condition)]
         return max(metric.onset_range for metric in used)
 
@@ -158,11 +163,17 @@ class _Prover:
             self.verdicts = assess_recovery(condition, readings)
         result = overall(self.verdicts)
         if result is Result.PASSED:
-            self._good += 1
+            self._count()
         else:
-            self._good, self._last_not_good = 0, result
+            self._good, self._counted_at, self._last_not_good = 0, None, result
         if self._report is not None:
             self._report(self.verdicts)
+
+    def _count(self) -> None:
+        """Count a good reading, unless it is nearly the window that was counted last."""
+        now = self.elapsed()
+        if self._counted_at is None or now - self._counted_at >= self._shortest_window():
+            self._good, self._counted_at = self._good + 1, now
 
     async def _measure(self, leaf: Comparison) -> Reading:
         """One comparison's metric, on samples from after the traffic proof only."""

@@ -26,7 +26,7 @@ class Reading:
     """One comparison's metric as measured now, and what it is held against.
 
     `at_best` is the value that it may stand for at best, given sampling error; `baseline` the worst that the
-    target's last healthy hour may stand for. None where there is none.
+    target's last healthy hour may stand for, outages left out. None where there is none.
     """
 
     metric: Metric
@@ -109,14 +109,17 @@ def ratio_at_best(comparison: Comparison, measurement: Measurement) -> float | N
 
 
 def worst_window(comparison: Comparison, metric: Metric, history: Iterable[Measurement]) -> float | None:
-    """The worst of these windows that rests on enough samples; None where none does.
+    """The worst of these windows that rests on enough samples and was healthy; None where none was.
 
     A ratio counts as what it may stand for at worst, as the history is a sample, too: a single error after an
-    hour without one is no sign of anything.
+    hour without one is no sign of anything. An outage is no health: what shares any time with a window in
+    which the comparison held is left out.
     """
     enough = [each for each in history if each.measured and each.rests_on(metric.min_samples)]
+    bad_at = [each.at for each in enough if holds(comparison, {comparison.metric: each.value})]
+    healthy = (each for each in enough if all(abs(each.at - at) >= metric.range for at in bad_at))
     worst = max if worse_is_higher(comparison) else min
-    return worst((_at_worst(comparison, metric, each) for each in enough), default=None)
+    return worst((_at_worst(comparison, metric, each) for each in healthy), default=None)
 
 
 def _at_worst(comparison: Comparison, metric: Metric, measurement: Measurement) -> float:

@@ -63,14 +63,12 @@ class Serving(Record):
     """One period in which a revision served.
 
     `seen` says that its beginning was watched. `first_serving_at` is None where the beginning was missed
-    and can't be told: a revision that was used before has a creation time that says nothing. `noticed_at` is
-    when the period came into the ledger, however long before it had begun.
+    and can't be told: a revision that was used before has a creation time that says nothing.
     """
 
     revision: RevisionRef
     seen: bool
     first_serving_at: datetime | None = None
-    noticed_at: datetime | None = None
     complete_at: datetime | None = None
     healthy_from: datetime | None = None
     healthy_until: datetime | None = None
@@ -134,10 +132,6 @@ class Ledger(Record):
         """The latest period in which that revision served."""
         return next((s for s in reversed(self.servings) if s.revision.uid == uid), None)
 
-    def first_serving(self, uid: str) -> Serving | None:
-        """The earliest period in which that revision served, of those remembered."""
-        return next((s for s in self.servings if s.revision.uid == uid), None)
-
     def is_known_bad(self, revision: Revision) -> bool:
         """True for a revision that was rolled back, also when it was made anew since."""
         return any(
@@ -166,24 +160,23 @@ class Ledger(Record):
         beginning = self._beginning(uid)
         return beginning is not None and beginning.seen
 
-    def _beginning(self, uid: str) -> Serving | None:
-        latest = max((n for n, s in enumerate(self.servings) if s.revision.uid == uid), default=None)
+    def began_before(self, uid: str, instant: datetime) -> datetime | None:
+        """When that revision last began to serve before the instant; None where it was not seen."""
+        beginning = self._beginning(uid, instant)
+        return None if beginning is None else beginning.first_serving_at
+
+    def _beginning(self, uid: str, before: datetime | None = None) -> Serving | None:
+        mine = (n for n, s in enumerate(self.servings) if s.revision.uid == uid)
+        latest = max((n for n in mine if before is None or self._is_before(n, before)), default=None)
         if latest is None:
             return None
         while (earlier := self._resumed(latest)) is not None:
             latest = earlier
         return self.servings[latest]
 
-    def newcomer_since(self, instant: datetime) -> bool:
-        """True when a revision that serves now was found to serve only after that instant.
-
-        One whose pods are back from an outage is no newcomer.
-        """
-        serving = {each.revision.uid for each in self.servings if each.ended_at is None}
-        beginnings = [each for uid in serving if (each := self._beginning(uid)) is not None]
-        # An older version of this program wrote only the first of these instants.
-        noticed = (each.noticed_at or each.first_serving_at for each in beginnings)
-        return any(at is not None and at > instant for at in noticed)
+    def _is_before(self, n: int, instant: datetime) -> bool:
+        began = self.servings[n].first_serving_at
+        return began is None or began < instant
 
     def _resumed(self, later: int) -> int | None:
         """The index of the period that this one goes on with; None where it began anew."""

@@ -126,11 +126,12 @@ def recovered_seconds(proof: RecoveryProof) -> float:
     return (proof.recovered_at - START).total_seconds()
 
 
-def test_recovered_after_three_good_readings_on_fresh_samples() -> None:
+def test_recovered_after_three_good_windows_on_fresh_samples() -> None:
+    """Each has a minute of its own: three looks at one and the same minute are one."""
     proof, prometheus, reports = play(lambda *_: 0.001)
     assert (proof.result, proof.reason) == (Result.PASSED, "Recovered")
-    assert recovered_seconds(proof) == pytest.approx(70)
-    assert len(reports) == 3
+    assert recovered_seconds(proof) == pytest.approx(180)
+    assert len(reports) == 25
     assert min(prometheus.looked_back_to) >= 0
 
 
@@ -148,19 +149,27 @@ def test_nothing_is_judged_on_samples_from_before_the_traffic_proof() -> None:
 def test_a_wall_clock_that_is_set_makes_the_wait_neither_shorter_nor_longer(set_by: timedelta) -> None:
     proof, prometheus, _ = play(lambda *_: 0.001, set_by=set_by)
     assert proof.result is Result.PASSED
-    assert recovered_seconds(proof) - set_by.total_seconds() == pytest.approx(70)
+    assert recovered_seconds(proof) - set_by.total_seconds() == pytest.approx(180)
     assert min(prometheus.looked_back_to) - set_by.total_seconds() >= 0
 
 
 def test_readings_must_be_good_in_a_row() -> None:
+    """One that is not good begins it anew, also between two windows that would count."""
     proof, _, _ = play(lambda seconds, *_: 0.02 if 65 <= seconds < 75 else 0.001)
-    assert recovered_seconds(proof) == pytest.approx(85)
+    assert recovered_seconds(proof) == pytest.approx(75 + 120)
+
+
+def test_windows_that_are_too_few_in_the_time_given_prove_nothing() -> None:
+    proof, _, _ = play(lambda *_: 0.001, within_seconds=175)
+    assert (proof.result, proof.reason) == (Result.UNKNOWN, "RecoveryUnknown")
+    assert "only 2 windows in a row" in proof.message
+    assert "3 are needed, 1m apart" in proof.message
 
 
 def test_a_service_that_recovers_late_is_waited_for() -> None:
     proof, _, _ = play(lambda seconds, *_: 0.05 if seconds < 400 else 0.0)
     assert proof.result is Result.PASSED
-    assert recovered_seconds(proof) == pytest.approx(410)
+    assert recovered_seconds(proof) == pytest.approx(520)
 
 
 def test_still_bad_at_the_end_is_not_recovered() -> None:
@@ -193,7 +202,7 @@ def test_no_data_is_never_recovered(value: float | None, samples: float | None, 
 def test_samples_that_add_up_with_time_are_waited_for() -> None:
     proof, _, _ = play(lambda *_: 0.0, lambda _, range_seconds, __: range_seconds * 2)
     assert proof.result is Result.PASSED
-    assert recovered_seconds(proof) == pytest.approx(160)
+    assert recovered_seconds(proof) == pytest.approx(150 + 120)
 
 
 def test_data_that_stops_after_two_good_readings_is_unknown() -> None:
@@ -291,6 +300,7 @@ def test_the_slowest_metric_says_when_reading_begins() -> None:
         lambda *_: 0.0,
         condition="error_rate > 1% OR latency_p95 > 3s",
         metrics=METRICS | {"latency_p95": slow},
+        within_seconds=600,
     )
-    assert recovered_seconds(proof) == pytest.approx(190)
+    assert recovered_seconds(proof) == pytest.approx(540)
     assert min(prometheus.looked_back_to) >= 0

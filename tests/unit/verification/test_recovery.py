@@ -45,8 +45,8 @@ METRICS = {
 }
 
 
-def measured(value: float | None, samples: float | None = 10_000) -> Measurement:
-    return Measurement(value, samples, None, timedelta(minutes=5), AT)
+def measured(value: float | None, samples: float | None = 10_000, at: datetime = AT) -> Measurement:
+    return Measurement(value, samples, None, timedelta(minutes=5), at)
 
 
 def reading(
@@ -190,8 +190,18 @@ def test_the_worst_window_ignores_what_rests_on_too_little() -> None:
     )
     # The worst window itself, at the worst that it may stand for.
     assert worst_window(high, METRICS["error_rate"], history) == wilson_bounds(0.003, 10_000)[1]
-    assert worst_window(low, METRICS["success"], history) == wilson_bounds(0.002, 10_000)[0]
+    history = [measured(0.998), measured(0.997), measured(0.0, 2)]
+    assert worst_window(low, METRICS["success"], history) == wilson_bounds(0.997, 10_000)[0]
     assert worst_window(high, METRICS["error_rate"], [measured(1.0, 2)]) is None
+
+
+def test_an_outage_is_no_part_of_the_healthy_hour() -> None:
+    (high,) = comparisons(parse_condition("error_rate > 1%", METRICS))
+    minutes = {0: 0.001, 2: 0.003, 7: 0.02, 8: 0.3, 12: 0.009, 13: 0.002, 20: 0.001}
+    history = [measured(value, at=AT + timedelta(minutes=n)) for n, value in minutes.items()]
+    # What shares any of its five minutes with a bad window rises or falls with it.
+    assert worst_window(high, METRICS["error_rate"], history) == wilson_bounds(0.003, 10_000)[1]
+    assert worst_window(high, METRICS["error_rate"], history[3:5]) is None
 
 
 def test_one_error_after_an_hour_without_any_is_no_sign() -> None:
