@@ -63,12 +63,14 @@ class Serving(Record):
     """One period in which a revision served.
 
     `seen` says that its beginning was watched. `first_serving_at` is None where the beginning was missed
-    and can't be told: a revision that was used before has a creation time that says nothing.
+    and can't be told: a revision that was used before has a creation time that says nothing. `noticed_at` is
+    when the period came into the ledger, however long before it had begun.
     """
 
     revision: RevisionRef
     seen: bool
     first_serving_at: datetime | None = None
+    noticed_at: datetime | None = None
     complete_at: datetime | None = None
     healthy_from: datetime | None = None
     healthy_until: datetime | None = None
@@ -173,6 +175,17 @@ class Ledger(Record):
         while (earlier := self._resumed(latest)) is not None:
             latest = earlier
         return self.servings[latest]
+
+    def newcomer_since(self, instant: datetime) -> bool:
+        """True when a revision that serves now was found to serve only after that instant.
+
+        One whose pods are back from an outage is no newcomer.
+        """
+        serving = {each.revision.uid for each in self.servings if each.ended_at is None}
+        beginnings = [each for uid in serving if (each := self._beginning(uid)) is not None]
+        # An older version of this program wrote only the first of these instants.
+        noticed = (each.noticed_at or each.first_serving_at for each in beginnings)
+        return any(at is not None and at > instant for at in noticed)
 
     def _is_before(self, n: int, instant: datetime) -> bool:
         began = self.servings[n].first_serving_at
