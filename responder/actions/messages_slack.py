@@ -22,7 +22,7 @@ from responder.actions.messages_blocks import (
     instant,
     section,
 )
-from responder.incidents.decision import Choice, choices_of
+from responder.incidents.decision import Choice, choices_of, doubts_shown, subject_of
 from responder.incidents.evidence import Number, numbers_of, since_of
 from responder.incidents.model import AlertEntry, Incident
 from responder.incidents.phases import Outcome, Phase
@@ -237,7 +237,7 @@ def _rollback_button(incident: Incident) -> Block:
 
 
 def _value(incident: Incident, choice: Choice) -> str:
-    """What a click brings back: which question it answers, and how."""
+    """What a click brings back: which question it answers, what was read beside it, and how."""
     ask = incident.status.ask
     assert ask is not None  # buttons are shown only while something is asked
     said = {
@@ -245,6 +245,8 @@ def _value(incident: Incident, choice: Choice) -> str:
         "incident": incident.name,
         "uid": incident.metadata.uid,
         "digest": ask.digest,
+        "subject": subject_of(incident),
+        "shown": doubts_shown(ask),
         "choice": choice.value,
     }
     return json.dumps(said, sort_keys=True, separators=(",", ":"))

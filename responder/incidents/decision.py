@@ -6,6 +6,7 @@ answers first and through whichever replica.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -47,6 +48,23 @@ class Decision(Record):
 
     metadata: Metadata
     spec: DecisionSpec
+
+
+def subject_of(incident: Incident) -> str:
+    """What is asked about, whatever speaks against it: how grave, which revisions; in ten characters."""
+    status = incident.status
+    uids = ("" if each is None else each.uid for each in (status.bad, status.target))
+    action = "" if status.ask is None else status.ask.action
+    return _short(incident.metadata.uid, str(status.answers_spent), action, *uids)
+
+
+def doubts_shown(ask: Ask) -> tuple[str, ...]:
+    """What speaks against rolling back, as it was put to people: ten characters each."""
+    return tuple(map(_short, ask.overridable))
+
+
+def _short(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
 
 
 def decision_name(incident: str, digest: str) -> str:

@@ -21,8 +21,15 @@ from responder.clients.kubernetes import AlreadyExists, NotFound
 from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.incidents.advance import answered_too_late, noted
-from responder.incidents.decision import Choice, Decision, choices_of, render_decision
-from responder.incidents.model import Incident, Status
+from responder.incidents.decision import (
+    Choice,
+    Decision,
+    choices_of,
+    doubts_shown,
+    render_decision,
+    subject_of,
+)
+from responder.incidents.model import Ask, Incident, Status
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import RuleFile, RuleSet
 
@@ -88,7 +95,24 @@ class _Question(_Part):
     incident: str = Field(pattern=rf"^{_NAME}$")
     uid: str = Field(min_length=1, max_length=100)
     digest: str = Field(pattern=r"^[a-z0-9]{1,64}$")
+    subject: str = Field(default="", max_length=64)
+    shown: list[str] = Field(default=[], max_length=100)
     choice: Literal["rollback", "leave", "delete-pod"]
+
+    def answers(self, incident: Incident, ask: Ask) -> bool:
+        """Whether the click says what to do about what is asked now.
+
+        Also on an earlier question about the same, unless something speaks against rolling back that was not
+        read: doubts come and go with each look.
+        """
+        choice = Choice(self.choice)
+        if choice not in choices_of(ask):
+            return False
+        if self.digest == ask.digest:
+            return True
+        if self.subject != subject_of(incident) or Choice.DELETE_POD in choices_of(ask):
+            return False
+        return choice is Choice.LEAVE or set(doubts_shown(ask)) <= set(self.shown)
 
 
 class _Action(_Part):
@@ -172,7 +196,11 @@ class Interactions:
         if refusal is not None and refusal.reason in _TOO_LATE:
             may_decide = _refuse_user(self._rules().file_for(incident.key), incident, user) is None
             return replace(refusal, late=incident) if may_decide else refusal
-        return refusal or await self._store_decision(incident, question.digest, choice, user)
+        if refusal is not None:
+            return refusal
+        ask = incident.status.ask
+        assert ask is not None  # else it was refused
+        return await self._store_decision(incident, ask.digest, choice, user)
 
     def _refuse(self, incident: Incident, question: _Question, user: _User) -> InteractionAnswer | None:
         """Why this click decides nothing, or None."""
@@ -184,7 +212,7 @@ class Interactions:
             return _refused(
                 "NothingAsked", f"There is nothing to decide any more: {incident.name} is {outcome}."
             )
-        if ask.digest != question.digest or Choice(question.choice) not in choices_of(ask):
+        if not question.answers(incident, ask):
             return _refused(
                 "QuestionChanged", "The situation has changed since: look at the message again, then decide."
             )

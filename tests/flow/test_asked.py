@@ -134,3 +134,33 @@ def test_a_question_stays_the_same_while_numbers_move(tmp_path: Path) -> None:
             assert here.status()["outcome"] == "RolledBack"
 
     run_story(story())
+
+
+@pytest.mark.slow
+def test_a_click_is_not_overtaken_by_doubts_that_went(tmp_path: Path) -> None:
+    """A Prometheus that comes and goes changes what speaks against a rollback with each look."""
+
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            here.annotate_workload(FREEZE, "audit")
+            await here.rest(timedelta(minutes=4))
+            here.world.release("v2", error_rate=0.05)
+            await here.phase("AwaitingDecision", timedelta(minutes=5))
+            first = here.status()["ask"]
+            here.answering(False)
+            await here.until(
+                lambda: here.status()["ask"]["digest"] != first["digest"], timedelta(minutes=1), "new"
+            )
+            await here.rest(timedelta(seconds=5))
+            shown = len(here.message().versions) - 1
+            here.answering(True)
+            await here.until(
+                lambda: here.status()["ask"]["digest"] == first["digest"], timedelta(minutes=1), "gone"
+            )
+            assert (await here.click(ROLL_BACK, version=shown)).taken
+            await here.phase("Settling", timedelta(minutes=5))
+            assert here.status()["outcome"] == "RolledBack"
+            (decision,) = decisions(here)
+            assert decision["spec"]["digest"] == first["digest"]
+
+    run_story(story())

@@ -166,13 +166,24 @@ def test_buttons_answer_the_question_that_is_shown() -> None:
 def check_values(shown: Mapping[str, Any], *choices: Choice) -> None:
     """Each button says which question it answers, and how."""
     for choice in choices:
-        assert json.loads(shown[ACTION_IDS[choice]]["value"]) == {
+        value = json.loads(shown[ACTION_IDS[choice]]["value"])
+        assert len(value.pop("subject")) == 10
+        assert len(value.pop("shown")) == len(ASK.overridable)
+        assert value == {
             "namespace": "payments",
             "incident": "deployment-payment-service-3",
             "uid": UID,
             "digest": ASK.digest,
             "choice": choice.value,
         }
+
+
+def test_a_button_holds_all_that_may_speak_against_it() -> None:
+    """Slack refuses a value of more than 2,000 characters."""
+    doubts = tuple(f"Check{n}/{'Reason' * 9}/{'0' * 10}" for n in range(40))
+    ask = ASK.model_copy(update={"overridable": doubts})
+    shown = buttons(render_slack(asking(ask=ask), rule_file()))
+    assert len(shown[ACTION_IDS[Choice.ROLLBACK]]["value"]) < 1000
 
 
 def test_a_stuck_pod_is_asked_about_during_the_proof() -> None:

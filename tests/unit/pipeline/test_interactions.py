@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +16,7 @@ from responder.actions.messages_slack import ACTION_IDS, render_slack
 from responder.clients.kubernetes import AlreadyExists, NotFound
 from responder.errors import Temporary
 from responder.incidents.decision import Choice, Decision, parse_decision
-from responder.incidents.model import Incident, Status
+from responder.incidents.model import Ask, Incident, Status
 from responder.incidents.notifications import Notifications, SlackState
 from responder.incidents.phases import Outcome, Phase
 from responder.pipeline.interactions import Interactions
@@ -25,7 +26,7 @@ from responder.sandbox.api.server import run_server
 from responder.sandbox.inboxes.slack_clicks import ClickResult, SlackHands, SlackUser
 from responder.web.slack import SlackInteractions
 from tests.shared import run_story
-from tests.unit.actions.build import ASK, AT, UID, asking, rollback, rule_file
+from tests.unit.actions.build import ASK, AT, BAD, TARGET, UID, asking, rollback, rule_file
 from tests.unit.sandbox.inboxes.serving import Desk, open_desk
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -94,7 +95,11 @@ class Channel:
 
 
 def play(
-    story: Callable[[Channel], Awaitable[None]], *, deciders: tuple[str, ...] = (), rules: bool = True
+    story: Callable[[Channel], Awaitable[None]],
+    *,
+    deciders: tuple[str, ...] = (),
+    rules: bool = True,
+    screen: Incident | None = None,
 ) -> None:
     async def main() -> None:
         async with open_desk() as desk:
@@ -106,7 +111,7 @@ def play(
             endpoint = SlackInteractions(
                 interactions, desk.clock, signing_secret=SecretStr(SECRET), max_body_bytes=100_000
             )
-            message = render_slack(asking(), rule_file())
+            message = render_slack(screen or asking(), rule_file())
             await desk.slack.post("#payments", message.blocks, message.text, incident_uid=UID)
             app = web.Application()
             app.add_routes([web.post("/slack/interactions", endpoint.post)])
@@ -146,11 +151,63 @@ def test_the_first_click_counts_and_the_second_hears_whose_it_was() -> None:
     play(story)
 
 
+def now_asked(*overridable: str, **changes: Any) -> Ask:
+    """The question that came after the one on screen."""
+    return ASK.model_copy(update={"digest": "other", "overridable": overridable, **changes})
+
+
+SCREEN = asking(ask=now_asked("NotAgain/CooldownActive", "StillTrue/PrometheusUnavailable", digest="abc"))
+
+
+@pytest.mark.parametrize(
+    ("now", "decided"),
+    [
+        # Less speaks against it than the one who clicked had read: what comes and goes overtakes no click.
+        ({"ask": now_asked("NotAgain/CooldownActive")}, {ROLLBACK, LEAVE}),
+        ({"ask": now_asked()}, {ROLLBACK, LEAVE}),
+        # Something that nobody read speaks against rolling back, which is no reason to roll back.
+        ({"ask": now_asked("NotAgain/CooldownActive", "StillTrue/NoData")}, {LEAVE}),
+        # Another question.
+        ({"ask": now_asked(action="ask")}, set()),
+        ({"ask": now_asked(), "bad": TARGET}, set()),
+        ({"ask": now_asked(), "target": BAD}, set()),
+        ({"ask": now_asked(), "answers_spent": 1}, set()),
+    ],
+)
+def test_only_what_matters_overtakes_a_click(now: dict[str, Any], decided: set[str]) -> None:
+    for action in (ROLLBACK, LEAVE):
+
+        async def story(channel: Channel, action: str = action) -> None:
+            channel.records.incident = asking(**now)
+            assert (await channel.click(action)).taken
+            names = [each.metadata.name for each in channel.records.decisions.values()]
+            # Whatever was on screen, it answers what is asked now, once.
+            assert names == ([f"{asking().name}-other"] if action in decided else [])
+            if action not in decided:
+                assert "The situation has changed" in channel.answers[0]
+
+        play(story, screen=SCREEN)
+
+
+def test_a_button_of_an_earlier_version_answers_its_own_question_alone() -> None:
+    async def story(channel: Channel) -> None:
+        value = json.loads(channel.payload()["actions"][0]["value"])
+        old = {key: value[key] for key in ("namespace", "incident", "uid", "digest", "choice")}
+        channel.records.incident = asking(ask=now_asked())
+        await channel.interactions.receive(channel.payload(value=json.dumps(old)))
+        assert channel.decided == []
+        channel.records.incident = asking()
+        await channel.interactions.receive(channel.payload(value=json.dumps(old)))
+        assert [choice for choice, _ in channel.decided] == ["rollback"]
+
+    play(story)
+
+
 @pytest.mark.parametrize(
     ("incident", "answer"),
     [
         (None, "does not exist any more"),
-        (asking(ask=ASK.model_copy(update={"digest": "other"})), "The situation has changed"),
+        (asking(ask=now_asked(*ASK.overridable, "StillTrue/NoData")), "The situation has changed"),
         (asking(ask=None), "nothing to decide any more"),
         (asking(phase=Phase.ROLLING_BACK), "nothing to decide any more"),
         (asking(phase=Phase.CLOSED, outcome=Outcome.DECLINED), "is Declined"),
