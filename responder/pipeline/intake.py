@@ -101,6 +101,11 @@ class Intake:
         # The incident of each workload that was written to last: mostly the one that is still open.
         self._latest: dict[WorkloadKey, int] = {}
 
+    def check_room(self) -> None:
+        """Raise IntakeUnavailable when as many deliveries are under way as may be."""
+        if self._under_way >= _MOST_DELIVERIES:
+            raise IntakeUnavailable(f"{_MOST_DELIVERIES} deliveries are being written already.", 5)
+
     async def receive(self, group: AlertGroup) -> Receipt:
         """Take a delivery in. Raises ResponderError when it can't be written and has to come again."""
         return await self.take(group.alerts)
@@ -117,8 +122,7 @@ class Intake:
 
     async def take(self, alerts: Iterable[Alert]) -> Receipt:
         """Return once every alert is on an incident, held, or refused for good. Raises ResponderError."""
-        if self._under_way >= _MOST_DELIVERIES:
-            raise IntakeUnavailable(f"{_MOST_DELIVERIES} deliveries are being written already.", 5)
+        self.check_room()
         self._under_way += 1
         try:
             by_workload: defaultdict[WorkloadKey, list[Alert]] = defaultdict(list)

@@ -39,6 +39,10 @@ class Receipt(Protocol):
 class WebhookReceiver(Protocol):
     """Takes alerts in."""
 
+    def check_room(self) -> None:
+        """Return when a delivery could be taken in now, else raise ResponderError: it need not be read."""
+        ...
+
     async def receive(self, group: AlertGroup) -> Receipt:
         """Write a delivery down durably, or raise ResponderError so that Alertmanager sends it again."""
         ...

@@ -51,9 +51,13 @@ class AlertmanagerWebhook:
         """Take one delivery in: 200 when it is written down, 503 to have it sent again, 4xx for never."""
         try:
             self._authenticate(request)
+            # Beyond what can be taken in, a storm's deliveries cost as good as nothing.
+            self._intake.check_room()
             group = await self._read_group(request)
         except WebhookError as error:
             return await self._refuse(error, peer=request.remote or "unknown")
+        except ResponderError as error:
+            return self._ask_again(error)
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(_RECEIVE_SECONDS):

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from responder.incidents.advance import settled
 from responder.incidents.model import Incident
 from responder.pipeline.close import close, finish
-from responder.pipeline.intake import Receipt
+from responder.pipeline.intake import IntakeUnavailable, Receipt
 from responder.sandbox.api.faults import Delay, FaultRule
 from tests.property.deliveries import Instance, Tale
 from tests.property.desk import KEY, Desk, alert_of, desk
@@ -108,5 +110,23 @@ def test_it_is_quiet_while_few_deliveries_are_under_way(tmp_path: Path) -> None:
                 await intake.quiet()
                 # One workload's are taken in one after the other: four are left when two are done.
                 assert loop.time() - began > 10
+
+    run_story(story())
+
+
+def test_what_it_has_no_room_for_has_to_come_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            intake = here.replicas[0].intake
+            here.server.faults.add(FaultRule("GET", "/workloadrecords/", Delay(5)))
+            async with asyncio.TaskGroup() as group:
+                for _ in range(64):
+                    group.create_task(deliver(here, FIRST))
+                await here.clock.sleep(1)
+                with pytest.raises(IntakeUnavailable, match="64 deliveries"):
+                    intake.check_room()
+                with pytest.raises(IntakeUnavailable, match="64 deliveries"):
+                    await deliver(here, SECOND)
+            intake.check_room()
 
     run_story(story())

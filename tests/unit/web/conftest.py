@@ -12,6 +12,7 @@ from aiohttp import web
 
 from responder.alerts.model import AlertGroup
 from responder.clock import Clock
+from responder.errors import ResponderError
 from responder.settings import Settings
 from responder.telemetry import Metrics
 from responder.web import Readiness, ReadinessCheck, web_app
@@ -38,6 +39,11 @@ class Intake:
     groups: list[AlertGroup] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     telling_fails: Exception | None = None
+    full: ResponderError | None = None
+
+    def check_room(self) -> None:
+        if self.full is not None:
+            raise self.full
 
     async def receive(self, group: AlertGroup) -> Receipt:
         if self.instead is not None:

@@ -200,6 +200,19 @@ async def test_what_can_not_be_written_down_is_asked_for_again(
     assert door.metric('responder_alerts_total{status="firing"}') == 0
 
 
+async def test_without_room_a_delivery_is_not_even_read(
+    aiohttp_client: AiohttpClient, opened: Opened
+) -> None:
+    door = opened()
+    door.intake.full = Temporary("the intake is full")
+    client = await aiohttp_client(door.app())
+    headers = BEARER | {"Content-Type": "application/json"}
+    assert (await client.post(PATH, data="{", headers=headers)).status == 503
+    assert (await client.post(PATH, data="{", headers=headers | {"Authorization": "no"})).status == 401
+    door.intake.full = None
+    assert (await client.post(PATH, data="{", headers=headers)).status == 400
+
+
 async def test_a_refusal_is_answered_even_when_it_can_not_be_told(
     aiohttp_client: AiohttpClient, opened: Opened
 ) -> None:
