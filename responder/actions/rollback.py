@@ -42,7 +42,8 @@ from responder.workloads.workload import Workload, parse_workload
 class Attempt:
     """The undo that was decided: of which workload, from which revision to which, under which fence.
 
-    A freeze that had ended by `tried_at` is none.
+    A freeze that had ended by `tried_at` is none. The last three are as they were when it was intended: the
+    workload's generation (None where it was not recorded), the bad revision's number, and the time.
     """
 
     key: WorkloadKey
@@ -52,6 +53,9 @@ class Attempt:
     fence: Fence
     freezes_overruled: tuple[str, ...]
     tried_at: datetime
+    generation: int | None
+    bad_number: int | None
+    intended_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,7 @@ def intended(
         intended_at=now,
         deadline_at=now + file.rollback.within,
         previous_fence=workload.fence,
+        generation=workload.generation,
         freezes_overruled=_freezes(judgement),
         stale_progressing_at=None if progressing is None else progressing.get("lastUpdateTime"),
         paused=paused,

@@ -124,7 +124,8 @@ class Rollback(Record):
     # The digests of the freeze marks that a person saw, and decided all the same.
     freezes_overruled: tuple[str, ...] = ()
     applied_at: datetime | None = None
-    # The Deployment's generation in the patch's answer, and Progressing's last update before the patch.
+    # The workload's generation when the undo was intended, and from the patch's answer on the one in that;
+    # and Progressing's last update before the patch.
     generation: int | None = None
     stale_progressing_at: str | None = None
     # Who is to be paused before the patch is sent, and goes on when the attempt is voided.

@@ -14,8 +14,8 @@ from typing import assert_never
 
 import structlog
 
+from responder.actions.put_back import WHOEVER, find_put_back
 from responder.actions.rollback import Applied, Attempt, Refused, Rejected, roll_back, void
-from responder.actions.undo import Fence
 from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
@@ -26,6 +26,8 @@ from responder.incidents.model import Incident, Rollback, Status
 from responder.incidents.phases import Outcome, Phase
 from responder.incidents.store import IncidentStore
 from responder.pipeline.claims import (
+    OUTCOME_OF_RECOVERY,
+    attempt_of,
     bad_template,
     claim_recovery,
     claim_traffic,
@@ -52,6 +54,7 @@ from responder.verification.revert import unless_reverted
 from responder.verification.traffic import OVERTAKEN
 from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
+from responder.workloads.owners import REVERTED
 
 log = structlog.get_logger(__name__)
 
@@ -182,15 +185,7 @@ class Responder:
     async def _undo(self, incident: Incident, seen: Seen | None = None) -> Step:
         """Carry out the recorded intent, or recognise that it was; give it up only with its fence voided."""
         rollback = _rollback(incident)
-        attempt = Attempt(
-            key=incident.key,
-            workload_uid=rollback.deployment_uid,
-            bad_uid=rollback.bad.uid,
-            target_uid=rollback.target.uid,
-            fence=Fence(rollback.previous_fence, incident.fence(rollback.attempt)),
-            freezes_overruled=rollback.freezes_overruled,
-            tried_at=self._clock.now(),
-        )
+        attempt = attempt_of(incident, rollback, self._clock.now())
         try:
             result = await self._undo_or_void(attempt, incident, rollback, seen)
         except ResponderError as error:
@@ -199,10 +194,12 @@ class Responder:
         if isinstance(result, Applied):
             await remember_rollback(self._store, incident, now)
             self._on_applied(incident.key)
-            generation, file = result.generation, self._rules.file_for(incident.key)
-            within = (RollbackPolicy() if file is None else file.rollback).within
+            generation, within = result.generation, self._policy(incident).within
             return await self._fact(incident, lambda status: advance.applied(status, generation, now, within))
         reason, message = result.reason, result.message
+        if reason in REVERTED:
+            # From now on it is people's to decide.
+            await leave_alone(self._store, incident, now + self._policy(incident).cooldown, WHOEVER)
         if isinstance(result, Rejected) or rollback.attempt >= _MOST_ATTEMPTS:
             status = advance.failed_rollback(incident.status, reason, message, now)
             return await self._record(incident, status, now)
@@ -241,6 +238,10 @@ class Responder:
         """One try. The freezes that no precondition of the patch can hold are read last, or a moment ago."""
         if self._rules.file_for(incident.key) is None:
             return Refused(_RULE_FILE_GONE, _without_file(incident))
+        if seen is None:
+            put_back = find_put_back(await self._gatherer.read_history(incident.key), attempt)
+            if put_back is not None:
+                return put_back
         if self._clock.now() > rollback.deadline_at:
             late = f"The undo could not be carried out before {rollback.deadline_at:%H:%M:%S} UTC."
             return Rejected(_TOO_LATE, late)
@@ -317,7 +318,7 @@ class Responder:
         if isinstance(proof, Verdict):
             return await self._end(incident, Outcome.SUPERSEDED, proof, ())
         verdict = Verdict("Recovery", proof.result, proof.reason, proof.message)
-        return await self._end(incident, _RECOVERY[proof.result], verdict, proof.verdicts)
+        return await self._end(incident, OUTCOME_OF_RECOVERY[proof.result], verdict, proof.verdicts)
 
     async def _settle(self, incident: Incident) -> Step:
         """Wait out the echoes; hand over to a new incident when it was no echo."""
@@ -376,19 +377,16 @@ class Responder:
         """Write what has happened, whatever else was written meanwhile."""
         return Step(await self._store.record_fact(incident, change), AT_ONCE)
 
+    def _policy(self, incident: Incident) -> RollbackPolicy:
+        file = self._rules.file_for(incident.key)
+        return RollbackPolicy() if file is None else file.rollback
+
     def _matching(self, incident: Incident) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
         """The rules of all the incident's alerts, and of those that have not ended."""
         alerts = incident.spec.alerts.values()
         every = (rule for alert in alerts for rule in self._rules.match(alert.labels))
         firing = (rule for alert in incident.firing.values() for rule in self._rules.match(alert.labels))
         return tuple(dict.fromkeys(every)), tuple(dict.fromkeys(firing))
-
-
-_RECOVERY = {
-    Result.PASSED: Outcome.ROLLED_BACK,
-    Result.FAILED: Outcome.NOT_RECOVERED,
-    Result.UNKNOWN: Outcome.RECOVERY_UNKNOWN,
-}
 
 
 def _without_file(incident: Incident) -> str:

@@ -29,6 +29,9 @@ async def decided(subject: Subject) -> Attempt:
         fence=Fence(None, "incident.1"),
         freezes_overruled=(),
         tried_at=subject.clock.now(),
+        generation=(await subject.deployment()).generation,
+        bad_number=None,
+        intended_at=subject.clock.now(),
     )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from responder.sandbox.api.faults import FaultRule, Refuse
-from tests.flow.harness import QUICK, SHORT, Stage, stage
+import pytest
+
+from responder.sandbox.api.faults import FaultRule, Hang, Refuse
+from responder.workloads.views import FENCE
+from tests.flow.harness import DEPLOYMENTS, QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.flow.test_asked import asked
 from tests.shared import run_story
 
@@ -121,3 +125,42 @@ def test_revisions_reused_while_nobody_watched(tmp_path: Path) -> None:
             assert (page.pages, page.state) == (1, "triggered")
 
     run_story(story())
+
+
+@pytest.mark.parametrize("later", [timedelta(seconds=5), 3 * MINUTE], ids=["at once", "later"])
+def test_an_undo_put_back_before_anybody_recorded_it_is_not_done_again(
+    tmp_path: Path, later: timedelta
+) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            faults = here.world.cluster.faults
+            await here.rest(4 * MINUTE)
+            faults.add(FaultRule("PATCH", "/deployments/[^?]+$", Hang(after_effect=True)))
+            here.world.release("v2", error_rate=0.05)
+            bad = here.world.deployment()["spec"]["template"]
+            await here.until(lambda: here.world.version == "v1", 5 * MINUTE, "undone, and not recorded")
+            await here.stop()
+            faults.clear()
+            assert here.status()["rollback"]["state"] == "Intended"
+            replace(here, bad)
+            await here.rest(later)
+            await here.start()
+            status = await here.phase("AwaitingDecision", MINUTE)
+            assert here.versions == ["v1", "v2", "v1", "v2"]
+            assert len(here.undos()) == 1
+            assert "NotAgain/LeftAlone" in here.doubts()
+            assert any("Reverted or changed by kubectl-replace" in e["message"] for e in status["timeline"])
+            assert here.page() is not None
+            assert (await here.click(ROLL_BACK)).taken
+            await here.until(lambda: here.world.version == "v1", MINUTE, "a person may")
+            assert len(here.undos()) == 2
+
+    run_story(story())
+
+
+def replace(here: Stage, template: dict[str, Any]) -> None:
+    """Bring back a manifest from before the undo, as kubectl replace does: whole, so without its fence."""
+    found = here.world.deployment()
+    found["metadata"]["labels"].pop(FENCE)
+    found["spec"]["template"] = template
+    here.world.cluster.store.update(DEPLOYMENTS, found, manager="kubectl-replace")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from responder.actions.put_back import find_put_back
 from responder.actions.rollback import Applied, Refused, roll_back, void
 from responder.clients.kubernetes import Conflict, TooManyRequests
 from responder.errors import Temporary
 from responder.sandbox.api.faults import DropAfter, DropBefore, Effect, Hang, Refuse
 from responder.workloads.views import FENCE
 from tests.unit.actions.undoing import (
+    NAME,
+    NAMESPACE,
     Scene,
     play,
     recreate,
@@ -121,5 +125,55 @@ def test_a_voiding_without_an_answer_is_repeated(tmp_path: Path, effect: Effect)
             await void(scene.api, attempt)
         assert await void(scene.api, attempt) is None
         assert scene.deployment()["metadata"]["labels"][FENCE] == "incident.1-void"
+
+    play(tmp_path, story)
+
+
+def replaced(scene: Scene, template: dict[str, Any]) -> None:
+    """Somebody brings an older manifest back whole, which has no fence."""
+
+    def replace(found: dict[str, Any]) -> None:
+        found["metadata"]["labels"].pop(FENCE, None)
+        found["spec"]["template"] = template
+
+    scene.edit(replace)
+
+
+def scaled(scene: Scene) -> None:
+    scene.edit(lambda found: found["spec"].update(replicas=found["spec"]["replicas"] + 1))
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "rolled out in between"])
+def test_an_undo_that_was_put_back_before_it_was_recorded_is_not_sent_again(
+    tmp_path: Path, at_once: bool
+) -> None:
+    async def story(scene: Scene) -> None:
+        bad = scene.deployment()["spec"]["template"]
+        await scene.cluster.clock.sleep(600)
+        attempt = scene.attempt()
+        await scene.undo(attempt)
+        if not at_once:
+            await scene.cluster.rollout_complete(NAMESPACE, NAME)
+        replaced(scene, bad)
+        if not at_once:
+            await scene.cluster.rollout_complete(NAMESPACE, NAME)
+        refused = find_put_back(scene.history(), attempt)
+        assert refused is not None
+        assert refused.reason == "RevertedByAnother"
+        assert "somebody" in refused.message
+
+    play(tmp_path, story)
+
+
+def test_who_only_scales_meanwhile_puts_nothing_back(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.cluster.clock.sleep(600)
+        attempt = scene.attempt()
+        scaled(scene)
+        scaled(scene)
+        assert find_put_back(scene.history(), attempt) is None
+        assert isinstance(await roll_back(scene.api, attempt), Applied)
+        scaled(scene)
+        assert find_put_back(scene.history(), attempt) is None
 
     play(tmp_path, story)

@@ -79,7 +79,7 @@ class Scene:
 
     def attempt(self, bad: str = "v2", target: str = "v1", fence: str = "incident.1") -> Attempt:
         """An undo as it is decided now."""
-        found = self.history().workload
+        found, of_bad = self.history().workload, self.history().by_uid(self.uid(bad))
         return Attempt(
             key=KEY,
             workload_uid=found.uid,
@@ -88,6 +88,9 @@ class Scene:
             fence=Fence(found.fence, fence),
             freezes_overruled=(),
             tried_at=self.cluster.clock.now(),
+            generation=found.generation,
+            bad_number=None if of_bad is None else of_bad.number,
+            intended_at=self.cluster.clock.now(),
         )
 
     async def undo(self, attempt: Attempt, meanwhile: Callable[[], Any] | None = None) -> Result:
