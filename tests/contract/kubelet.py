@@ -77,7 +77,10 @@ class Kubelet:
     async def _let_go(self, pod: Object) -> None:
         await self._clock.sleep(_TERMINATES_AFTER_SECONDS)
         try:
-            await self._api.delete(f"{self._path(pod)}?gracePeriodSeconds=0", uid=pod["metadata"]["uid"])
+            found = await self._api.get(self._path(pod))
+            if found["metadata"]["uid"] == pod["metadata"]["uid"]:
+                # Without a uid in a body, for which the server would forget the query.
+                await self._api.delete(f"{self._path(pod)}?gracePeriodSeconds=0")
         except (NotFound, Conflict):
             return
 

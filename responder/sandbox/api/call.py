@@ -37,6 +37,7 @@ class Call:
     user_agent: str
     content_type: str
     body: bytes = field(repr=False)
+    accept: str = ""
 
     @property
     def dry_run(self) -> bool:

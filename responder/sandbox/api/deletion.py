@@ -60,7 +60,9 @@ def grace_seconds_of(resource: Resource, obj: Object, asked: int | None) -> int:
     return int(spec.get("terminationGracePeriodSeconds", _GRACE_SECONDS)) if asked is None else asked
 
 
-def deletion_finalizers(obj: Object, propagation: str) -> list[str]:
+def deletion_finalizers(obj: Object, propagation: str | None) -> list[str]:
+    if propagation is None:
+        return finalizers(obj)
     held = [name for name in finalizers(obj) if name not in ("foregroundDeletion", "orphan")]
     if propagation == "Foreground":
         held.append("foregroundDeletion")

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from responder.sandbox.api.access import User
 from responder.sandbox.api.call import Call
+from responder.sandbox.api.delete_options import is_dry_run
 from responder.sandbox.api.protobuf import PROTOBUF_TYPE, decode_protobuf
 from responder.sandbox.api.request_log import RequestRecord
 from responder.sandbox.api.resources import Resource
@@ -82,12 +83,12 @@ class Exchange:
             user_agent=headers.get("User-Agent", ""),
             content_type=content_type,
             body=body,
+            accept=self.accept,
         )
 
     def record(self, code: int) -> RequestRecord:
         """Return what the request log keeps of it; code is 0 where no answer was sent."""
         request, body = self.request, self._shown_body()
-        in_body = isinstance(body, dict) and request.method == "DELETE" and body.get("dryRun") == ["All"]
         return RequestRecord(
             at=self.at,
             user=self.user.name,
@@ -99,7 +100,7 @@ class Exchange:
             body=body,
             status=code,
             effect=self.effect,
-            dry_run=request.query.get("dryRun") == "All" or in_body,
+            dry_run=is_dry_run(request.method, self.path, request.query, body),
         )
 
     def _shown_body(self) -> Any:

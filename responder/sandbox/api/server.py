@@ -48,9 +48,11 @@ from responder.sandbox.api.subresources import Subresources
 from responder.sandbox.api.tables import tabulation
 from responder.sandbox.api.target import Target, parse_target
 from responder.sandbox.api.verbs import Verbs
+from responder.sandbox.api.views import check_acceptable
 from responder.sandbox.gate import Gate, gate_middleware
 
 ADMIN_TOKEN = "admin"
+_CHANGING = ("create", "update", "patch", "delete", "deletecollection")
 _NOT_FOUND_TEXT = "404 page not found\n"
 # How long the real server waits for a version that is yet to come, and how often it looks.
 _VERSION_WAIT_SECONDS = 3.0
@@ -68,7 +70,7 @@ class ApiServer:
         self.faults = Faults()
         self.gate: Gate | None = None
         self._authorizer = Authorizer(store)
-        self._verbs = Verbs(store)
+        self._verbs = Verbs(store, self._authorizer)
         self._subresources = Subresources(store, self._verbs, self.tokens)
         # Its own clock may be made wrong; faults and the log keep to the true one.
         self._clock = store.clock
@@ -220,6 +222,8 @@ class ApiServer:
     def _dispatch(self, call: Call, resource: Resource) -> Reply:
         target = call.target
         _check_scope(target, resource)
+        if target.verb in _CHANGING:
+            check_acceptable(call.accept)
         if target.subresource == "status" and resource.has_status:
             if target.verb not in ("get", "update", "patch"):
                 raise status.method_not_allowed()

@@ -269,13 +269,14 @@ class Store:
         *,
         uid: str | None = None,
         resource_version: str | None = None,
-        propagation: str = "Background",
+        propagation: str | None = None,
         grace_seconds: int | None = None,
         dry_run: bool = False,
     ) -> Object:
         """Delete an object, or begin to where a finalizer or a kubelet has to let go first.
 
-        Returns the last state, or with a deletionTimestamp the present one. uid and resource_version are
+        Returns the last state, or with a deletionTimestamp the present one. Without a propagation it goes as
+        an earlier deletion said, or else in the background. uid and resource_version are
         preconditions (ApiError 409). A Pod bound to a node goes after grace_seconds (None: its own wish),
         namely when its kubelet deletes it with 0.
         """

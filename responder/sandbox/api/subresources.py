@@ -5,16 +5,14 @@ Synchronous, like the verbs. Called by the server.
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from responder.sandbox.api import status
 from responder.sandbox.api.access import Tokens, service_account
 from responder.sandbox.api.bodies import parse_body
 from responder.sandbox.api.call import Call, Reply
+from responder.sandbox.api.delete_options import json_object, read_eviction_options
 from responder.sandbox.api.managed_fields import entries_of, record_manager
 from responder.sandbox.api.objects import Object, name_of, seconds_text
 from responder.sandbox.api.resources import Resource
@@ -90,7 +88,7 @@ class Subresources:
         if pod["spec"].get("nodeName"):
             why = f'pod {name_of(pod)} is already assigned to node "{pod["spec"]["nodeName"]}"'
             raise status.conflict(resource, name_of(pod), why)
-        body = _json(call)
+        body = json_object(call.body or b"{}")
         pod["spec"]["nodeName"] = str((body.get("target") or {}).get("name") or "")
         self._store.update(
             "pods",
@@ -110,19 +108,22 @@ class Subresources:
             if chosen and not budget["status"].get("disruptionsAllowed"):
                 message = "Cannot evict pod as it would violate the pod's disruption budget."
                 raise ApiError(429, "TooManyRequests", message, {}, retry_after_seconds=10)
-        options = _json(call).get("deleteOptions") or {}
+        options = read_eviction_options(call)
         self._store.delete(
             "pods",
             call.target.namespace,
             call.target.name,
-            grace_seconds=options.get("gracePeriodSeconds"),
-            dry_run=call.dry_run,
+            uid=options.uid,
+            resource_version=options.resource_version,
+            propagation=options.propagation,
+            grace_seconds=options.grace_seconds,
+            dry_run=options.dry_run,
         )
         return Reply(201, _success(201))
 
     def _issue_token(self, call: Call, resource: Resource) -> Reply:
         account = self._verbs.existing(call, resource)
-        body = _json(call)
+        body = json_object(call.body or b"{}")
         seconds = int((body.get("spec") or {}).get("expirationSeconds") or _TOKEN_SECONDS)
         token = str(uuid.UUID(int=self._store.random.getrandbits(128), version=4))
         self._tokens.users[token] = service_account(call.target.namespace, call.target.name)
@@ -164,14 +165,6 @@ def _scale_of(obj: Object) -> Object:
             "selector": selector_text(spec.get("selector")),
         },
     }
-
-
-def _json(call: Call) -> Mapping[str, Any]:
-    try:
-        body = json.loads(call.body or b"{}")
-    except ValueError:
-        raise status.bad_request("the body is no JSON") from None
-    return body if isinstance(body, dict) else {}
 
 
 def _success(code: int) -> Object:

@@ -5,6 +5,7 @@ Pure. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from responder.sandbox.api.access import Attributes
 _OWN_SUBRESOURCES = ("status", "finalize")
 _OBJECT_VERBS = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _COLLECTION_VERBS = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
+_ONE_NAME = re.compile(r"(?:^|,)metadata\.name==?([^,=!/%]+)(?:,|$)")
 _TRUE = ("1", "true", "True", "t", "T", "TRUE")
 
 
@@ -27,6 +29,8 @@ class Target:
     name: str
     subresource: str
     verb: str
+    # The one object that a list or watch is limited to by its field selector.
+    selected: str = ""
 
     def attributes(self) -> Attributes:
         """Return what a rule has to allow for this."""
@@ -36,7 +40,7 @@ class Target:
             resource=self.plural,
             subresource=self.subresource,
             namespace=self.name if self.plural == "namespaces" else self.namespace,
-            name=self.name,
+            name=self.name or self.selected,
         )
 
 
@@ -59,7 +63,8 @@ def parse_target(method: str, path: str, query: Mapping[str, str]) -> Target | N
     verb = _verb(method, name, subresource, query)
     if deprecated_watch:
         verb = "watch" if verb in ("list", "watch") else ""
-    return Target(group, version, plural, namespace, name, subresource, verb)
+    selected = _selected_name(query) if verb in ("list", "watch") else ""
+    return Target(group, version, plural, namespace, name, subresource, verb, selected)
 
 
 def is_true(text: str | None) -> bool:
@@ -72,6 +77,12 @@ def _verb(method: str, name: str, subresource: str, query: Mapping[str, str]) ->
         return "create" if method == "POST" and subresource else _OBJECT_VERBS.get(method, "")
     verb = _COLLECTION_VERBS.get(method, "")
     return "watch" if verb == "list" and is_true(query.get("watch")) else verb
+
+
+def _selected_name(query: Mapping[str, str]) -> str:
+    """Source: Kubernetes staging/src/k8s.io/apiserver/pkg/endpoints/request/requestinfo.go."""
+    found = _ONE_NAME.search(query.get("fieldSelector", ""))
+    return found[1] if found else ""
 
 
 def _at(parts: list[str], index: int) -> str:

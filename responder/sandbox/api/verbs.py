@@ -5,14 +5,14 @@ The server calls these after it has found out who asks and whether they may.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from responder.sandbox.api import status
+from responder.sandbox.api.access import Authorizer
 from responder.sandbox.api.apply import Applier, apply_new, apply_to, owned_part, read_applied
 from responder.sandbox.api.bodies import check_patched, decode_object, parse_patch
 from responder.sandbox.api.call import Call, Reply
+from responder.sandbox.api.delete_options import DeleteOptions, read_delete_options
 from responder.sandbox.api.lists import check_list_options, parse_selection, select_page
 from responder.sandbox.api.managed_fields import Entries, entries_of, record_manager
 from responder.sandbox.api.objects import Object, copied, finalizers, name_of, seconds_text
@@ -26,7 +26,7 @@ from responder.sandbox.api.patches import (
 )
 from responder.sandbox.api.preconditions import check_size
 from responder.sandbox.api.resources import Resource
-from responder.sandbox.api.status import ApiError, bad_request, unsupported_value
+from responder.sandbox.api.status import ApiError, bad_request
 from responder.sandbox.api.store import Store
 from responder.sandbox.api.structure import Structure
 from responder.sandbox.api.target import is_true
@@ -36,14 +36,14 @@ from responder.sandbox.api.views import as_list, inside, outside
 APPLY_PATCH = "application/apply-patch+yaml"
 _CUSTOM_PATCHES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 _PATCHES = (*_CUSTOM_PATCHES, STRATEGIC_MERGE_PATCH)
-_PROPAGATIONS = ("Foreground", "Background", "Orphan")
 
 
 class Verbs:
     """The verbs on one store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, authorizer: Authorizer) -> None:
         self._store = store
+        self._authorizer = authorizer
 
     def get(self, call: Call, resource: Resource) -> Reply:
         """Answer with one object."""
@@ -70,6 +70,7 @@ class Verbs:
         obj, warnings = self._decode(call, resource)
         missing = self._store.get(resource.storage_key, call.target.namespace, call.target.name) is None
         if missing and resource.create_on_update and not call.target.subresource:
+            self._check_may_create(call, resource)
             obj["metadata"].pop("resourceVersion", None)
             return self._store_new(call, resource, obj, warnings)
         stored = self._write(call, resource, obj)
@@ -90,8 +91,7 @@ class Verbs:
 
     def delete(self, call: Call, resource: Resource) -> Reply:
         """Delete the object, or begin to."""
-        call.check_options()
-        options = _delete_options(call)
+        options = read_delete_options(call)
         before = self.existing(call, resource)
         after = self._delete_one(resource, before, options)
         if resource.deletion_returns_object or after["metadata"].get("deletionTimestamp"):
@@ -103,12 +103,18 @@ class Verbs:
 
     def delete_collection(self, call: Call, resource: Resource) -> Reply:
         """Delete every object that the selectors mean."""
-        call.check_options()
-        options = _delete_options(call)
+        options = read_delete_options(call)
         selection = parse_selection(resource, call.target.namespace, call.query)
         page, metadata = select_page(self._store, selection, call.query)
         deleted = [self._delete_one(resource, obj, options) for obj in page]
         return Reply(200, as_list(resource, deleted, metadata))
+
+    def _check_may_create(self, call: Call, resource: Resource) -> None:
+        """Return when who updates or applies what is not there may create it too; ApiError 403 otherwise."""
+        wanted = replace(call.target, verb="create").attributes()
+        allowed, reason = self._authorizer.decide(call.user, wanted)
+        if not allowed:
+            raise status.forbidden(resource, call.target.name, reason)
 
     def existing(self, call: Call, resource: Resource) -> Object:
         """Return a copy of the stored object that the path names; ApiError 404 without it."""
@@ -214,23 +220,23 @@ class Verbs:
         if found is None:
             if call.target.subresource:
                 raise status.not_found(resource, call.target.name)
+            self._check_may_create(call, resource)
             warnings = check_patched(call, resource, self._store.kind(resource), applied)
             return self._store_new(call, resource, applied, warnings, apply_new(structure, owned, applier))
         current = outside(resource, found)
         merged, managed_fields = apply_to(structure, current, applied, owned, applier)
         return self._store_patched(call, resource, current, merged, managed_fields)
 
-    def _delete_one(self, resource: Resource, obj: Object, options: Mapping[str, Any]) -> Object:
-        preconditions = options.get("preconditions") or {}
+    def _delete_one(self, resource: Resource, obj: Object, options: DeleteOptions) -> Object:
         return self._store.delete(
             resource.storage_key,
             obj["metadata"].get("namespace", ""),
             name_of(obj),
-            uid=preconditions.get("uid"),
-            resource_version=preconditions.get("resourceVersion"),
-            propagation=options.get("propagationPolicy") or "Background",
-            grace_seconds=options.get("gracePeriodSeconds"),
-            dry_run=bool(options.get("dryRun")),
+            uid=options.uid,
+            resource_version=options.resource_version,
+            propagation=options.propagation,
+            grace_seconds=options.grace_seconds,
+            dry_run=options.dry_run,
         )
 
 
@@ -269,27 +275,6 @@ def _check_patch_type(call: Call, resource: Resource) -> None:
         raise status.unsupported_media_type(_CUSTOM_PATCHES)
     if call.content_type not in _PATCHES:
         raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-
-
-def _delete_options(call: Call) -> Mapping[str, Any]:
-    options: dict[str, Any] = {}
-    if call.body.strip():
-        try:
-            options = json.loads(call.body)
-        except ValueError as error:
-            raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
-    for name in ("propagationPolicy", "dryRun"):
-        if call.query.get(name):
-            options.setdefault(name, call.query[name])
-    if call.query.get("gracePeriodSeconds"):
-        options.setdefault("gracePeriodSeconds", int(call.query["gracePeriodSeconds"]))
-    if options.get("orphanDependents"):
-        options["propagationPolicy"] = "Orphan"
-    policy = options.get("propagationPolicy")
-    if policy and policy not in _PROPAGATIONS:
-        cause = unsupported_value("propagationPolicy", policy, (*_PROPAGATIONS, "nil"))
-        raise status.invalid_options("DeleteOptions", [cause])
-    return options
 
 
 def _finalizer_warnings(obj: Object) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Pure. Called by the verbs and by watches, and for bodies on their way in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from responder.sandbox.api.objects import Object, copied
@@ -23,6 +23,9 @@ _EVENT_NAMES = {
     "reportingComponent": "reportingController",
 }
 _CORE_NAMES = {new: old for old, new in _EVENT_NAMES.items()}
+_MEDIA_TYPES = ("application/json", "application/yaml", "application/*", "*/*")
+_SHAPES = ("", "Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_VERSIONS = ("v1", "v1beta1", "v2")
 _REPRESENTATIONS = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 
 
@@ -81,12 +84,8 @@ def represent(
 
     table makes a Table of it, None where there is no such thing. Raises ApiError 406 when nothing suits.
     """
-    for media_range in accept.split(",") if accept.strip() else ["*/*"]:
-        media, *parameters = (part.strip() for part in media_range.split(";"))
-        wanted = dict(part.partition("=")[::2] for part in parameters)
-        if media not in ("application/json", "application/yaml", "application/*", "*/*"):
-            continue
-        match wanted.get("as", ""):
+    for media, shape in _asked(accept):
+        match shape:
             case "":
                 return body, "application/yaml" if media == "application/yaml" else "application/json"
             case "Table" if body.get("kind") == "Status":
@@ -101,5 +100,27 @@ def represent(
                 return {**partial, "metadata": body["metadata"], "items": items}, "application/json"
             case _:
                 continue
+    raise _not_acceptable()
+
+
+def check_acceptable(accept: str) -> None:
+    """Return when there is a representation that accept asks for; ApiError 406 otherwise.
+
+    Asked before anything is written: what could not be answered is not done.
+    """
+    if not any(shape in _SHAPES for _, shape in _asked(accept)):
+        raise _not_acceptable()
+
+
+def _asked(accept: str) -> Iterator[tuple[str, str]]:
+    """Yield the media types that the server has, with what the object shall be shown as ("": as it is)."""
+    for media_range in accept.split(",") if accept.strip() else ["*/*"]:
+        media, *parameters = (part.strip() for part in media_range.split(";"))
+        wanted = dict(part.partition("=")[::2] for part in parameters)
+        if media in _MEDIA_TYPES and (not wanted.get("as") or wanted.get("v", "v1") in _VERSIONS):
+            yield media, wanted.get("as", "")
+
+
+def _not_acceptable() -> ApiError:
     message = f"406: Not Acceptable\n\nAvailable representations: {_REPRESENTATIONS}"
-    raise ApiError(406, "NotAcceptable", message, {})
+    return ApiError(406, "NotAcceptable", message, {})

@@ -14,7 +14,7 @@ from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, F
 from responder.sandbox.api.server import ADMIN_TOKEN, kubeconfig
 from responder.sandbox.api.store import Object, Store
 from tests.shared import run_story
-from tests.unit.sandbox.api.client import JSON_PATCH, MERGE_PATCH, serving
+from tests.unit.sandbox.api.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, Client, serving
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 ONE = f"{DEPLOYMENTS}/payment-service"
@@ -180,6 +180,59 @@ def test_roles_decide_what_a_token_may(
             answer = await client.ask("GET", path, token=token)
             assert answer.status == status
             assert words in json.dumps(answer.body).replace('\\"', '"')
+
+    run_story(story())
+
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+
+
+async def grant(client: Client, **rule: list[str]) -> None:
+    """Let the bearer of "limited" do this with leases."""
+    rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+    binding = {
+        "metadata": {"name": "some"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "some"},
+        "subjects": [{"kind": "User", "name": "limited"}],
+    }
+    rules = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], **rule}]
+    await client.ask("POST", f"{rbac}/roles", {"metadata": {"name": "some"}, "rules": rules})
+    await client.ask("POST", f"{rbac}/rolebindings", binding)
+
+
+@pytest.mark.parametrize(
+    ("verbs", "status"), [(["update", "patch"], 403), (["update", "patch", "create"], 201)]
+)
+def test_who_makes_something_by_an_update_or_an_apply_must_be_allowed_to_create(
+    make_store: MakeStore, verbs: list[str], status: int
+) -> None:
+    async def story() -> None:
+        async with serving(make_store()) as client:
+            await grant(client, verbs=verbs)
+            lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"}}
+            answer = await client.ask("PUT", f"{LEASES}/a", lease, token="limited")
+            assert answer.status == status, answer.body
+            lease["metadata"] = {"name": "b"}
+            options = {"token": "limited", "content_type": APPLY_PATCH, "fieldManager": "m"}
+            answer = await client.ask("PATCH", f"{LEASES}/b", lease, **options)
+            assert answer.status == status, answer.body
+            if status == 403:
+                assert answer.body["message"].startswith('leases.coordination.k8s.io "b" is forbidden')
+                assert (await client.ask("GET", LEASES)).body["items"] == []
+
+    run_story(story())
+
+
+def test_a_right_to_one_name_allows_a_list_of_that_name(make_store: MakeStore) -> None:
+    async def story() -> None:
+        async with serving(make_store()) as client:
+            await grant(client, verbs=["list", "watch"], resourceNames=["a"])
+            for selector, status in (("metadata.name=a", 200), ("metadata.name=b", 403), ("", 403)):
+                query = {"fieldSelector": selector} if selector else {}
+                answer = await client.ask("GET", LEASES, token="limited", **query)
+                assert answer.status == status, answer.body
+                query |= {"watch": "1", "timeoutSeconds": "1"}
+                assert (await client.ask("GET", LEASES, token="limited", **query)).status == status
 
     run_story(story())
 
