@@ -28,6 +28,7 @@ from responder.clients.kubernetes import (
     paths,
 )
 from responder.errors import Temporary
+from responder.incidents.model import Incident, Rollback
 from responder.rules.facts import Freeze
 from responder.tasks import together
 from responder.workloads.freeze import frozen
@@ -83,6 +84,22 @@ class Rejected:
 
 Result = Applied | Refused | Rejected
 Patch = tuple[Workload, list[Operation]]
+
+
+def attempt_of(incident: Incident, rollback: Rollback, tried_at: datetime) -> Attempt:
+    """The undo that was intended, as it is tried now."""
+    return Attempt(
+        key=incident.key,
+        workload_uid=rollback.deployment_uid,
+        bad_uid=rollback.bad.uid,
+        target_uid=rollback.target.uid,
+        fence=Fence(rollback.previous_fence, incident.fence(rollback.attempt)),
+        freezes_overruled=rollback.freezes_overruled,
+        tried_at=tried_at,
+        generation=rollback.generation,
+        bad_number=rollback.bad.revision,
+        intended_at=rollback.intended_at,
+    )
 
 
 async def roll_back(kubernetes: Kubernetes, attempt: Attempt, history: History | None = None) -> Result:

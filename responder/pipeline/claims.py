@@ -1,4 +1,4 @@
-"""What an undo is, and what the proofs after it have to show, made of what was remembered. Pure.
+"""What the proofs after an undo have to show, made of the incident, rule file and what was remembered. Pure.
 
 Called by respond.py, which waits for the proofs and writes what comes of them.
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from responder.actions.rollback import Attempt
-from responder.actions.undo import Fence
 from responder.incidents.model import Incident, Rollback
 from responder.incidents.phases import Outcome
 from responder.rules.conditions import AnyOf, Condition
@@ -31,22 +29,6 @@ OUTCOME_OF_RECOVERY = MappingProxyType(
         Result.UNKNOWN: Outcome.RECOVERY_UNKNOWN,
     }
 )
-
-
-def attempt_of(incident: Incident, rollback: Rollback, tried_at: datetime) -> Attempt:
-    """The undo that was intended, as it is tried now."""
-    return Attempt(
-        key=incident.key,
-        workload_uid=rollback.deployment_uid,
-        bad_uid=rollback.bad.uid,
-        target_uid=rollback.target.uid,
-        fence=Fence(rollback.previous_fence, incident.fence(rollback.attempt)),
-        freezes_overruled=rollback.freezes_overruled,
-        tried_at=tried_at,
-        generation=rollback.generation,
-        bad_number=rollback.bad.revision,
-        intended_at=rollback.intended_at,
-    )
 
 
 def claim_traffic(incident: Incident, rollback: Rollback, file: RuleFile, history: History) -> Claim | None:

@@ -15,7 +15,7 @@ from typing import assert_never
 import structlog
 
 from responder.actions.put_back import WHOEVER, find_put_back
-from responder.actions.rollback import Applied, Attempt, Refused, Rejected, roll_back, void
+from responder.actions.rollback import Applied, Attempt, Refused, Rejected, attempt_of, roll_back, void
 from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
@@ -27,7 +27,6 @@ from responder.incidents.phases import Outcome, Phase
 from responder.incidents.store import IncidentStore
 from responder.pipeline.claims import (
     OUTCOME_OF_RECOVERY,
-    attempt_of,
     bad_template,
     claim_recovery,
     claim_traffic,

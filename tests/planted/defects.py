@@ -136,7 +136,7 @@ DEFECTS = (
     ),
     Defect(
         "ends an unmeasured recovery as rolled back",
-        "pipeline/respond.py",
+        "pipeline/claims.py",
         "Result.UNKNOWN: Outcome.RECOVERY_UNKNOWN",
         "Result.UNKNOWN: Outcome.ROLLED_BACK",
         (f"{PROOF}::test_traffic_that_stopped_after_the_undo",),
