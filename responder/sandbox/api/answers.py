@@ -21,6 +21,7 @@ _JSON, _YAML, _TEXT = "application/json", "application/yaml", "text/plain; chars
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _REFUSALS = {
     409: ("Conflict", "the request conflicts with another one"),
+    410: ("Expired", "The resourceVersion for the provided list or watch is too old."),
     429: ("TooManyRequests", "the server has received too many requests; try again later"),
     500: ("InternalError", "Internal error occurred: switched on as a fault"),
     503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
@@ -46,8 +47,13 @@ def respond(
 
 def refusal(code: int) -> Reply:
     """Return the reply with which a fault refuses a request."""
+    return Reply(code, refusal_status(code))
+
+
+def refusal_status(code: int) -> Object:
+    """Return the Status with which a fault refuses a request, or ends a watch from within."""
     reason, message = _REFUSALS.get(code, ("", "the request was refused, as switched on"))
-    return Reply(code, ApiError(code, reason, message).status())
+    return ApiError(code, reason, message).status()
 
 
 def json_bytes(body: Object) -> bytes:

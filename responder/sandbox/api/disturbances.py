@@ -11,10 +11,14 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class ExpireWatches:
-    """Watches whose path with query matches are told that their version is too old (410), and end."""
+    """Watches whose path with query matches are told of an error inside their stream, and end.
+
+    410: their version is too old. 500 and 504 come as well, from a storage that is in trouble.
+    """
 
     at: datetime
     path: str = ""
+    code: int = 410
 
 
 @dataclass(frozen=True, slots=True)

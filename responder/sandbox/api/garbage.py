@@ -44,8 +44,18 @@ class GarbageCollector:
         owners = owner_references(obj)
         if not owners or obj["metadata"].get("deletionTimestamp"):
             return
-        if not any(self._store.has_uid(str(owner.get("uid"))) for owner in owners):
+        if not any(self._is_there(owner, namespace_of(obj)) for owner in owners):
             self._delete(resource, obj, "Background")
+
+    def _is_there(self, owner: Object, namespace: str) -> bool:
+        """Whether an owner lives beside its dependent, or in no namespace, under this name and uid."""
+        resource = self._store.catalog.by_kind(str(owner.get("apiVersion")), str(owner.get("kind")))
+        if resource is None or (resource.namespaced and not namespace):
+            # Nobody can look it up, so nobody can say that it is gone.
+            return True
+        place = namespace if resource.namespaced else ""
+        found = self._store.look(resource.storage_key, place, str(owner.get("name")))
+        return found is not None and found["metadata"]["uid"] == owner.get("uid")
 
     def _release_owners(self, obj: Object) -> None:
         for owner in owner_references(obj):

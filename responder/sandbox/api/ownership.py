@@ -1,4 +1,4 @@
-"""Which objects there are by uid, and which name which as their owner: what garbage collection asks for.
+"""Which objects name which as their owner: what garbage collection asks for.
 
 Holds places, not objects. The store keeps it up to date.
 """
@@ -15,15 +15,10 @@ Place = tuple[str, str, str]
 
 
 class Ownership:
-    """The uids in use, and the dependents of each owner."""
+    """The dependents of each owner."""
 
     def __init__(self) -> None:
         self._by_owner: dict[str, set[Place]] = {}
-        self._uids: set[str] = set()
-
-    def has_uid(self, uid: str) -> bool:
-        """Tell whether any object bears uid."""
-        return uid in self._uids
 
     def dependents(self, uid: str) -> Sequence[Place]:
         """Return where the objects stand whose ownerReferences name uid, sorted."""
@@ -31,13 +26,11 @@ class Ownership:
 
     def add(self, resource: Resource, obj: Object) -> None:
         """Take note of an object."""
-        self._uids.add(obj["metadata"]["uid"])
         for owner in owner_references(obj):
             self._by_owner.setdefault(str(owner.get("uid")), set()).add(_place(resource, obj))
 
     def remove(self, resource: Resource, obj: Object) -> None:
         """Forget an object."""
-        self._uids.discard(obj["metadata"]["uid"])
         for uid in {str(owner.get("uid")) for owner in owner_references(obj)}:
             places = self._by_owner.get(uid, set())
             places.discard(_place(resource, obj))

@@ -107,8 +107,8 @@ class ApiServer:
         """Let a disturbance happen now, and return when it is over; its own time is not looked at."""
         self.faults.befallen.append(disturbance)
         match disturbance:
-            case ExpireWatches(path=path):
-                self._streams.expire(path)
+            case ExpireWatches(path=path, code=code):
+                self._streams.expire(path, code)
             case BreakWatches(path=path):
                 self._streams.sever(path)
             case HangWatches(path=path):

@@ -134,10 +134,6 @@ class Store:
         for key, namespace, name in self._ownership.dependents(uid):
             yield self.resource(key), self._stored(key)[namespace, name]
 
-    def has_uid(self, uid: str) -> bool:
-        """Tell whether any object bears uid."""
-        return self._ownership.has_uid(uid)
-
     def serve_custom(self, resource: Resource, kind: CustomKind) -> None:
         """Accept objects of a custom resource from now on."""
         if self.catalog.by_key(resource.key) is None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from aiohttp import web
 
 from responder.clock import Clock
-from responder.sandbox.api.answers import json_bytes
+from responder.sandbox.api.answers import json_bytes, refusal_status
 from responder.sandbox.api.exchange import Exchange
 from responder.sandbox.api.lists import parse_selection
 from responder.sandbox.api.resources import Resource
@@ -76,10 +76,13 @@ class Streams:
             finally:
                 del self._open[stream]
 
-    def expire(self, path: str) -> None:
-        """Tell watches whose path with query matches that their version is too old, and end them."""
+    def expire(self, path: str, code: int) -> None:
+        """Tell watches whose path with query matches of an error inside their stream, and end them.
+
+        410: their version is too old; 500 and 504: the storage behind them failed.
+        """
         for stream in self._matching(path):
-            stream.watch.expire()
+            stream.watch.expire(None if code == 410 else refusal_status(code))
 
     def sever(self, path: str) -> None:
         """Break the connections of watches whose path with query matches."""

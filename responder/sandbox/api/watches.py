@@ -99,7 +99,7 @@ class Watch:
         self._waiting: deque[tuple[float, Event]] = deque()
         self._woken = asyncio.Event()
         self._closed = False
-        self._expired = False
+        self._error: Callable[[], Object] | None = None
         self._hung = False
         self._seen = options.version or 0
 
@@ -115,10 +115,14 @@ class Watch:
         self._closed = True
         self._woken.set()
 
-    def expire(self) -> None:
-        """End the stream with the error that its version is too old."""
-        self._expired = True
+    def expire(self, error: Object | None = None) -> None:
+        """End the stream with a Status inside it; without one, with that its version is too old."""
+        self._error = self._too_old if error is None else lambda: error
         self.close()
+
+    def _too_old(self) -> Object:
+        text = f"too old resource version: {self._seen} ({self._store.resource_version})"
+        return status.expired(text).status()
 
     def hang(self) -> None:
         """Tell nothing any more, and do not end."""
@@ -153,9 +157,8 @@ class Watch:
                 bookmark_at = self._next_bookmark(loop.time(), ends_at)
             due = self._waiting[0][0] if self._waiting else bookmark_at
             await self._wait_until(min(ends_at, due))
-        if self._expired:
-            too_old = f"too old resource version: {self._seen} ({self._store.resource_version})"
-            yield {"type": "ERROR", "object": status.expired(too_old).status()}
+        if self._error is not None:
+            yield {"type": "ERROR", "object": self._error()}
 
     async def _wait_until(self, instant: float) -> None:
         """Return then, or when the end has come, or when something new may already be told."""

@@ -130,3 +130,32 @@ def test_what_could_not_be_answered_is_not_done(make_store: MakeStore) -> None:
             assert (await client.ask("GET", MAPS, accept=table)).status == 406
 
     run_story(story())
+
+
+@pytest.mark.parametrize(
+    ("namespace", "change", "gone"),
+    [
+        ("default", {}, False),
+        # An owner that nobody can look up may be there.
+        ("default", {"kind": "Mystery"}, False),
+        ("kube-public", {}, True),
+        ("default", {"name": "other"}, True),
+        ("default", {"kind": "Secret"}, True),
+        ("default", {"uid": "another"}, True),
+    ],
+)
+def test_an_owner_stands_beside_its_dependent_under_its_name(
+    make_store: MakeStore, namespace: str, change: Object, *, gone: bool
+) -> None:
+    """Source: Kubernetes pkg/controller/garbagecollector/garbagecollector.go, isDangling."""
+
+    async def story() -> None:
+        store = make_store()
+        meta = {"name": "one", "namespace": "default"}
+        owner = store.create("configmaps", {"metadata": meta}, manager="test")
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "one", "uid": owner["metadata"]["uid"]}
+        meta = {"name": "two", "namespace": namespace, "ownerReferences": [{**reference, **change}]}
+        store.create("configmaps", {"metadata": meta}, manager="test")
+        assert (store.get("configmaps", namespace, "two") is None) is gone
+
+    run_story(story())

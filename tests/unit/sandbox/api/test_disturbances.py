@@ -99,6 +99,21 @@ def test_watches_expire_by_pattern(make_store: MakeStore, path: str, expired: bo
     run_story(story())
 
 
+@pytest.mark.parametrize(("code", "reason"), [(410, "Expired"), (500, "InternalError"), (504, "Timeout")])
+def test_an_error_can_come_inside_a_stream_that_began_well(
+    make_store: MakeStore, code: int, reason: str
+) -> None:
+    async def story() -> None:
+        async with scene(make_store()) as here:
+            async with here.session.get(f"{here.url}{MAPS}?watch=1&timeoutSeconds=5") as response:
+                await here.server.suffer(ExpireWatches(BEGIN, code=code))
+                (told,) = await events(response)
+            assert response.status == 200
+            assert (told["type"], told["object"]["code"], told["object"]["reason"]) == ("ERROR", code, reason)
+
+    run_story(story())
+
+
 @pytest.mark.parametrize(("path", "broken"), [("", True), ("watch=1", True), ("/pods", False)])
 def test_watches_break_by_pattern(make_store: MakeStore, path: str, broken: bool) -> None:
     async def story() -> None:
