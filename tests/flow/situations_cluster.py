@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 from responder.sandbox.api.admission import Mutating, Validating
-from responder.sandbox.api.disturbances import SkewClock
 from responder.sandbox.api.faults import FaultRule, Refuse
 from responder.sandbox.world import ERROR_RATE, image
 from responder.workloads.views import IRREVERSIBLE
@@ -169,10 +168,15 @@ async def partitioned(here: Stage) -> None:
     here.world.release("v3", error_rate=0.6)
 
 
-async def behind_the_times(here: Stage) -> None:
-    """The API server's clock is set back by an hour: the release looks older than what it replaces."""
-    await here.world.cluster.suffer(SkewClock(here.world.clock.now(), -3600))
-    await bad_release(here)
+async def back_by_mistake(here: Stage) -> None:
+    """v2 serves well; somebody deploys v1 again, which does not any more."""
+    here.world.release("v2")
+    await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
+    await here.rest(180 * SECOND)
+    here.world.release("v1")
+    await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
+    await here.rest(20 * SECOND)
+    here.degrade("v1", error_rate=0.3)
 
 
 async def gone_back(here: Stage) -> None:
@@ -332,11 +336,11 @@ CLUSTER = (
         plan={"spec": {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}}},
     ),
     Situation(
-        "the API server's clock was set back: the release looks older than what it replaced",
-        "TargetWasBlamed",
-        "to the older",
-        behind_the_times,
-        guard="target_exists",
+        "somebody went back to an older revision, which fails",
+        "WentBack",
+        "for people to decide",
+        back_by_mistake,
+        guard="not_again",
         result="Failed",
     ),
 )

@@ -31,9 +31,11 @@ def test_what_a_person_went_back_from_never_comes_back_by_itself(tmp_path: Path)
             here.degrade("v1", error_rate=0.05)
             await here.phase("AwaitingDecision", 4 * MINUTE, sequence=2)
             await here.rest(timedelta(seconds=30))
-            assert "TargetExists/TargetWasBlamed" in here.doubts(2)
+            assert "NotAgain/WentBack" in here.doubts(2)
             assert here.versions == ["v1", "v2", "v1"]
             assert here.undos() == []
+            # Nor is it kept from the person whose decision it is.
+            assert here.offers(2) == [ROLL_BACK, LEAVE]
 
     run_story(story())
 

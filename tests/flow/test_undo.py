@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from responder.sandbox.api.disturbances import SkewClock
 from responder.sandbox.api.faults import Delay, DropBefore, FaultRule
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.workloads.views import CHANGE_CAUSE, FENCE
@@ -107,6 +108,19 @@ def test_a_release_that_served_while_nobody_watched_is_the_one_to_go_back_to(tmp
         await here.world.cluster.rollout_complete(here.world.namespace, here.world.name)
         here.world.cluster.faults.clear()
         await rolled_back(here, "v1", "v2", "v3", "v2")
+
+    play(tmp_path, story)
+
+
+def test_a_release_that_looks_older_as_the_clock_was_set_back_is_undone_like_any_other(
+    tmp_path: Path,
+) -> None:
+    """By an hour, the API server's: revisions are told old from new by their numbers."""
+
+    async def story(here: Stage) -> None:
+        await here.world.cluster.suffer(SkewClock(here.world.clock.now(), -3600))
+        here.world.release("v2", error_rate=0.1)
+        await rolled_back(here, "v1", "v2", "v1")
 
     play(tmp_path, story)
 

@@ -16,7 +16,7 @@ RECOVERY = "tests/flow/test_no_false_proof.py::test_no_data_is_no_recovery"
 # By the reason of the situation.
 _RED = {
     "workload_exists": "TemplateNotObserved",
-    "target_exists": "TargetWasBlamed",
+    "target_exists": "HistoryUncertain",
     "not_paused": "UpdatesOnDelete",
     "not_protected": "Protected",
     "still_true": "NoAlertFires",

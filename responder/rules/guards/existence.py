@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from responder.rules.facts import Facts
 from responder.verdicts import Verdict, failed, passed, unknown
-from responder.workloads.revision import Revision
 from responder.workloads.workload import StatefulSet
 
 
@@ -40,10 +39,6 @@ def target_exists(facts: Facts) -> Verdict:
     if target.uid in facts.blamed:
         text = f"Revision {name} itself was to blame for this incident: it is not brought back."
         return failed(check, "TargetWasBlamed", text, target=name)
-    left = _left_behind(target, facts.bad)
-    if left:
-        # Whoever went back to an older revision had a reason, which no metric of ours need show.
-        return failed(check, "TargetWasBlamed", f"{left} {name} is not brought back.", target=name)
     if facts.target.unseen and _measured_before(facts):
         text = (
             f"Nobody saw revision {name} serve, but its pods had requests just before {facts.bad.name} began."
@@ -69,19 +64,6 @@ def _measured_before(facts: Facts) -> bool:
         facts.before[leaf].rests_on(facts.file.metrics[leaf.metric].min_samples)
         for leaf, apart in facts.apart.items()
         if apart.new.measured and leaf in facts.before
-    )
-
-
-def _left_behind(target: Revision, bad: Revision) -> str:
-    """The sentence that says so, if the target is the newer one: somebody went back from it. Empty if not."""
-    made, bad_made = target.first_number, bad.first_number
-    if made is not None and bad_made is not None and made != bad_made:
-        return f"Somebody went back from {target.name} to the older {bad.name}." if bad_made < made else ""
-    if bad.created_at >= target.created_at:
-        return ""
-    return (
-        f"By the API server's clock {bad.name} was made before {target.name}:"
-        " somebody went back to it, or that clock was set back."
     )
 
 

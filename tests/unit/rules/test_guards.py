@@ -305,16 +305,17 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("TargetExists", U, "CurrentRevisionUnknown", {"bad": None}),
     ("TargetExists", F, "TargetWasBlamed", {"blamed": ("uid-v1",)}),
     ("TargetExists", P, "TargetFound", {"blamed": ("uid-v2",)}),
-    # Whoever went back from v3 to v2, with kubectl or otherwise, did not want v3.
-    ("TargetExists", F, "TargetWasBlamed", {"target": Target(V3, certain=True)}),
+    ("TargetExists", P, "TargetFound", {"target": Target(V3, certain=True)}),
+    # Whoever went back from v3 to v2, with kubectl or otherwise, may have had a reason; or made a mistake.
+    ("NotAgain", F, "WentBack", {"target": Target(V3, certain=True)}),
     # The API server's clock was set back between the two; their numbers tell which came first.
-    ("TargetExists", P, "TargetFound", {"bad": brought_back(made_at=V1_FROM - HOUR, numbers="")}),
-    ("TargetExists", P, "TargetFound", {"bad": brought_back(made_at=V1_FROM - HOUR, numbers="2,3")}),
-    ("TargetExists", P, "TargetFound", {"bad": of_stateful(2, older=1, made_at=V1_FROM - HOUR)}),
+    ("NotAgain", P, "FirstInCooldown", {"bad": brought_back(made_at=V1_FROM - HOUR, numbers="")}),
+    ("NotAgain", P, "FirstInCooldown", {"bad": brought_back(made_at=V1_FROM - HOUR, numbers="2,3")}),
+    ("NotAgain", P, "FirstInCooldown", {"bad": of_stateful(2, older=1, made_at=V1_FROM - HOUR)}),
     (
-        "TargetExists",
+        "NotAgain",
         F,
-        "TargetWasBlamed",
+        "WentBack",
         {
             "bad": brought_back(made_at=V2_FROM + HOUR, numbers="2"),
             "target": Target(V3, certain=True),
@@ -322,9 +323,9 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ),
     # One that may have been brought back is as old as its time of creation says.
     (
-        "TargetExists",
+        "NotAgain",
         F,
-        "TargetWasBlamed",
+        "WentBack",
         {"bad": of_stateful(5, older=0, made_at=V2_FROM), "target": Target(V3, certain=True)},
     ),
     ("NotPaused", P, "NotPaused", {}),
@@ -600,9 +601,10 @@ def test_a_short_range_that_holds_no_two_scrapes_is_named() -> None:
 
 def test_a_clock_that_was_set_back_is_named_where_numbers_tell_nothing() -> None:
     stateful_bad = of_stateful(5, older=0, made_at=V1_FROM - HOUR)
-    assert "or that clock was set back" in verdict_of("TargetExists", {"bad": stateful_bad}).message
-    went_back = verdict_of("TargetExists", {"target": Target(V3, certain=True)}).message
-    assert went_back == "Somebody went back from app-v3 to the older app-v2. app-v3 is not brought back."
+    assert "or that clock was set back" in verdict_of("NotAgain", {"bad": stateful_bad}).message
+    went_back = verdict_of("NotAgain", {"target": Target(V3, certain=True)})
+    assert went_back.message.startswith("Somebody went back from app-v3 to the older app-v2.")
+    assert overridable(went_back)
 
 
 def test_evidence_says_what_was_asked_and_what_came() -> None:
