@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
-_READ_BYTES = 64 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -38,8 +36,8 @@ async def fetch(
     """
     async with session.get(url, params=parameters, timeout=timeout) as response:
         body = bytearray()
-        async for chunk in response.content.iter_chunked(_READ_BYTES):
-            body += chunk
+        while not response.content.at_eof():
+            body += await response.content.readany()
             if len(body) > max_bytes:
                 raise AnswerTooLargeError(f"the answer is larger than {max_bytes} bytes")
         return Answer(response.status, bytes(body))

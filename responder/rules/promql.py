@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import promql_parser
@@ -17,6 +18,9 @@ from responder.rules.quantities import format_duration, format_number
 from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
 
 PLACEHOLDERS = ("selector", "range", "threshold", "quantile")
+
+# Queries, of some hundred bytes each.
+_MOST_REMEMBERED = 4096
 
 _PLACEHOLDER = re.compile(r"\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)?")
 _LABEL_BY_KIND = {kind: label for label, kind in KIND_BY_LABEL.items()}
@@ -39,10 +43,22 @@ def render(
 
     Raises ValueError when the template needs a value that was not given, or `range` is not positive.
     """
+    return _render(template, tuple(selector.items()), range, threshold, quantile)
+
+
+# The same few are asked again and again; what nobody asked for long is forgotten.
+@lru_cache(_MOST_REMEMBERED)
+def _render(
+    template: str,
+    selector: tuple[tuple[str, str], ...],
+    range: timedelta,
+    threshold: float | None,
+    quantile: float | None,
+) -> str:
     if range <= timedelta():
         raise ValueError(f"a range must be longer than zero, not {range}")
     values = {
-        "selector": render_selector(selector),
+        "selector": render_selector(dict(selector)),
         "range": format_duration(range),
         "threshold": None if threshold is None else format_number(threshold),
         "quantile": None if quantile is None else format_number(quantile),
@@ -129,6 +145,7 @@ _AGGREGATION = re.compile(
 )
 
 
+@lru_cache(_MOST_REMEMBERED)
 def split_by(query: str, labels: tuple[str, ...]) -> str | None:
     """The query with every sum, count, avg, min and max kept apart by these labels as well.
 
