@@ -104,6 +104,20 @@ class Questions:
             }
         return {leaf: task.result() for leaf, task in tasks.items()}
 
+    async def fetch_loads(self, leaves: tuple[Comparison, ...]) -> dict[str, Series]:
+        """How many samples each metric had in each window of the series."""
+        metrics = {leaf.metric: self._file.metrics[leaf.metric] for leaf in leaves}
+        instants = self._instants(metrics.values())
+        if instants is None:
+            return {}
+        labels = self._file.selector
+        async with together() as group:
+            tasks = {
+                name: group.create_task(self._fetch_one(metric, metric.samples, labels, instants))
+                for name, metric in metrics.items()
+            }
+        return {name: task.result() for name, task in tasks.items()}
+
     def _instants(self, metrics: Collection[Metric]) -> tuple[datetime, timedelta] | None:
         """Where the series start, and their step; None where the beginning is not known."""
         began = self._basis.began

@@ -36,6 +36,7 @@ class Replies:
     before: Mapping[Comparison, Measurement]
     series: Mapping[str, Series]
     counted: Mapping[Comparison, Series]
+    loads: Mapping[str, Series]
     apart: Mapping[Comparison, Apart]
     by_pod: Mapping[Comparison, tuple[PodCount, ...]]
     dependencies: Mapping[str, DependencyState]
@@ -66,6 +67,7 @@ class Asker:
             before = group.create_task(questions.measure_before(leaves))
             series = group.create_task(questions.fetch_series(leaves))
             counted = group.create_task(questions.fetch_counts(leaves))
+            loads = group.create_task(questions.fetch_loads(leaves))
             apart = group.create_task(questions.measure_apart(leaves))
             by_pod = group.create_task(questions.count_by_pod(leaves))
             dependencies = group.create_task(questions.measure_dependencies())
@@ -77,6 +79,7 @@ class Asker:
             before=before.result(),
             series=series.result(),
             counted=counted.result(),
+            loads=loads.result(),
             apart=apart.result(),
             by_pod=by_pod.result(),
             dependencies=dependencies.result(),

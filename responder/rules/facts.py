@@ -144,9 +144,9 @@ class Facts:
     when the workload is gone. `bad` is the current revision, `target` the one to go back to.
     `measurements` are taken now, `before` just before `bad` began to serve (on the target's pods where the
     metric splits by pod), `series` at short range from before that until now. `counted` are the bad samples
-    in each window of those, or all samples where a metric does not count the bad ones. `answers_spent` counts
-    people's answers that came to nothing in their time: no later question is taken for the one they were
-    given to.
+    in each window of those, or all samples where a metric does not count the bad ones; `loads` are all
+    samples, by metric. `answers_spent` counts people's answers that came to nothing in their time: no later
+    question is taken for the one they were given to.
     `blamed` are the UIDs of the revisions that this incident was put down to before.
     `apart` and `by_pod` have the comparisons' metrics by revision and by pod, `nodes` the node of each pod of
     `bad` by the pod's name; None where the pods could not be read. `bad_ready_by` is since when the first of
@@ -168,6 +168,7 @@ class Facts:
     before: Mapping[Comparison, Measurement]
     series: Mapping[str, Series]
     counted: Mapping[Comparison, Series] = field(default_factory=dict)
+    loads: Mapping[str, Series] = field(default_factory=dict)
     apart: Mapping[Comparison, Apart] = field(default_factory=dict)
     by_pod: Mapping[Comparison, tuple[PodCount, ...]] = field(default_factory=dict)
     nodes: Mapping[str, str] | None = None

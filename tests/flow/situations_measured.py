@@ -239,13 +239,21 @@ MEASURED = (
         quick=True,
     ),
     Situation(
-        "a load spike, long after the rollout",
+        "it began too long after the rollout",
         "OnsetTooLate",
         "longer than caused_within",
-        load_spike,
+        old_age,
         guard="caused_by_rollout",
         result="Failed",
         changes=({"rollback": {"caused_within": "2m"}},),
+    ),
+    Situation(
+        "a load spike",
+        "LoadChanged",
+        "The load may be the cause",
+        load_spike,
+        guard="caused_by_rollout",
+        result="Unknown",
     ),
     Situation(
         "a revision that has served for longer than the rollback window",

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from responder.rules.conditions import comparisons
 from responder.rules.facts import Facts, step_of
+from responder.rules.guards.demand import doubt_demand
 from responder.rules.guards.wording import clock, numbers_at, rough
 from responder.rules.quantities import format_duration
 from responder.rules.runs import Run, find_runs
@@ -170,7 +171,7 @@ def _attribute(facts: Facts, began: datetime, onset: datetime) -> Verdict:
             f"When it began, {name} was the newest to serve, not {facts.bad.name}.",
             **evidence,
         )
-    return passed(
+    return doubt_demand(check, facts, onset) or passed(
         check,
         "OnsetAfterRollout",
         f"It began {rough(onset - began)} after {facts.bad.name} began to serve, and not before.",
