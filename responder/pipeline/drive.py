@@ -56,14 +56,14 @@ class Drivers:
         self._clock = clock
         self._metrics = metrics
         self._running: dict[Name, _Drive] = {}
-        self._begun: asyncio.Queue[Incident] = asyncio.Queue()
+        # By name: whoever waits holds no copy of the incident, of which there may be a thousand.
+        self._begun: asyncio.Queue[Name] = asyncio.Queue()
 
     async def run(self) -> None:
         """Drive what is open, and what opens, until cancelled."""
         async with together() as group:
             while True:
-                incident = await self._begun.get()
-                group.create_task(self._drive(incident))
+                group.create_task(self._drive(await self._begun.get()))
 
     def wake(self, incident: Incident) -> None:
         """Look at this incident now if it is new, or has other alerts than were known."""
@@ -75,7 +75,7 @@ class Drivers:
         self._running[name] = _Drive(
             incident, self._responder, self._store, self._notifier, self._rules, self._clock, self._metrics
         )
-        self._begun.put_nowait(incident)
+        self._begun.put_nowait(name)
 
     def wake_workload(self, key: WorkloadKey) -> bool:
         """Hurry the workload's open incident; False when it has none."""
@@ -94,8 +94,7 @@ class Drivers:
         """The open incidents as last known here."""
         return [drive.incident for drive in self._running.values() if not drive.closed]
 
-    async def _drive(self, incident: Incident) -> None:
-        name = _name(incident)
+    async def _drive(self, name: Name) -> None:
         with bind_incident(*name):
             drive = self._running[name]
             try:
@@ -224,6 +223,7 @@ class _Drive:
                     wake(step.following)
                 if closed:
                     return True
+                del step  # and with it another copy of the incident, for as long as it waits
             if pause:
                 await _wait(self._woken, pause)
             woken = self._woken.is_set()
@@ -251,6 +251,7 @@ class _Drive:
                     log.error("people_not_told", incident=incident.name, outcome=str(incident.status.outcome))
                     return
             wait = None if told.retry_at is None else told.retry_at - self._clock.now()
+            del incident, told  # a second copy, for as long as it waits
             await _wait(self._changed, wait)
 
     async def _read(self) -> None:
