@@ -29,6 +29,7 @@ from responder.errors import ResponderError
 from responder.incidents.record import WorkloadRecord
 from responder.incidents.store import IncidentStore
 from responder.pipeline.active import ActiveAlerts
+from responder.pipeline.basis import Known
 from responder.pipeline.drive import Drivers
 from responder.pipeline.elect import Elector
 from responder.pipeline.gather import Gatherer
@@ -53,6 +54,7 @@ from responder.telemetry import Metrics
 from responder.term import Term
 from responder.web.app import web_app
 from responder.web.ports import Readiness, ReadinessCheck
+from responder.workloads.key import WorkloadKey
 
 log = structlog.get_logger(__name__)
 
@@ -197,6 +199,14 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     kubernetes = clients.kubernetes
     store = IncidentStore(kubernetes, parts.metrics.count_dropped)
     active = ActiveAlerts(clients.alertmanagers, settings.receiver)
+
+    # The watch measures how healthy revisions are, and judging asks what it saw: each needs the other.
+    def last_seen(key: WorkloadKey) -> Known | None:
+        return watch.last_seen(key)
+
+    async def caught_up(key: WorkloadKey) -> bool:
+        return await watch.caught_up(key)
+
     gatherer = Gatherer(
         kubernetes,
         store,
@@ -208,7 +218,8 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         protected=settings.protected_namespaces,
         look_at_secrets=settings.look_at_secrets,
         look_for_drivers=settings.look_for_drivers,
-        last_seen=lambda key: None if app.watch is None else app.watch.last_seen(key),
+        last_seen=last_seen,
+        caught_up=caught_up,
     )
     resuming = Resuming(kubernetes, store, rules, clock)
     drivers = _drivers(parts, kubernetes, store, gatherer, term, resuming)
@@ -220,7 +231,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         returns.record_changed(record)
         reconcile.record_changed(record)
 
-    app.watch = RevisionWatch(
+    app.watch = watch = RevisionWatch(
         kubernetes,
         store,
         gatherer,
@@ -236,8 +247,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     try:
         with parts.incidents.waking(drivers.wake):
             async with together() as group:
-                driving = _drive(app.watch, drivers)
-                for work in (app.watch.run(), driving):
+                for work in (watch.run(), drivers.run()):
                     group.create_task(work)
                 for beside in (reconcile, retention, returns, resuming):
                     group.create_task(_keep_running(beside, clock, parts.metrics))
@@ -271,12 +281,6 @@ async def _keep_running(work: _Lasting, clock: Clock, metrics: Metrics) -> None:
             metrics.count_unexpected(name)
         await clock.sleep(pause_seconds)
         pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
-
-
-async def _drive(watch: RevisionWatch, drivers: Drivers) -> None:
-    """Judge nothing on what the leader before saw."""
-    await watch.caught_up()
-    await drivers.run()
 
 
 def _brake(settings: Settings) -> StormBrake:

@@ -20,6 +20,7 @@ from responder.pipeline.others import OtherWorkloads
 from responder.rules.load import load_rules
 from responder.rules.storm import StormBrake
 from responder.settings import Settings
+from responder.workloads.key import WorkloadKey
 
 
 @asynccontextmanager
@@ -55,8 +56,14 @@ async def looking(settings: Settings, clock: Clock) -> AsyncIterator[Look]:
             look_at_secrets=settings.look_at_secrets,
             look_for_drivers=settings.look_for_drivers,
             last_seen=lambda key: None,
+            caught_up=_caught_up,
         )
         yield Look(store, gatherer, rules, clock, storm_wait=settings.storm_wait)
+
+
+async def _caught_up(_key: WorkloadKey) -> bool:
+    """Whoever leads keeps the ledgers; what they say is all that is known here."""
+    return True
 
 
 async def list_open(kubernetes: Kubernetes) -> list[Incident]:

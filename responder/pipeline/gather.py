@@ -7,7 +7,7 @@ and asked again where others are read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -100,7 +100,7 @@ class Gatherer:
     Nothing in namespaces that a pattern of `protected` matches, or in `home`, is ever rolled back.
 
     Secrets are looked at only on demand: whoever may read that one exists may read what it says.
-    `last_seen` is asked what a watch saw of a workload.
+    `last_seen` is asked what a watch saw of a workload, `caught_up` whether its ledger says so by now.
     """
 
     def __init__(
@@ -117,6 +117,7 @@ class Gatherer:
         look_at_secrets: bool,
         look_for_drivers: bool,
         last_seen: Callable[[WorkloadKey], Known | None],
+        caught_up: Callable[[WorkloadKey], Awaitable[bool]],
     ) -> None:
         self._kubernetes = kubernetes
         self._store = store
@@ -128,6 +129,7 @@ class Gatherer:
         self._protected = protected
         self._asker = Asker(kubernetes, prometheus, secrets=look_at_secrets)
         self._last_seen = last_seen
+        self._caught_up = caught_up
         self._look_for_drivers = look_for_drivers
 
     async def gather(
@@ -137,7 +139,7 @@ class Gatherer:
 
         A Prometheus that does not answer is no error here: what it would have said stays unknown.
         """
-        leaves = comparisons_of(rules)
+        leaves, watched = comparisons_of(rules), await self._caught_up(incident.key)
         async with together() as group:
             early = group.create_task(self._ask_early(incident, file, leaves))
             reading = group.create_task(self._read_cluster(incident))
@@ -156,13 +158,13 @@ class Gatherer:
             firing=() if silent.result() else firing,
             history=cluster.history,
             ledger=cluster.ledger,
+            watched=watched,
             bad=cluster.bad,
             target=cluster.target,
             measurements=replies.measurements,
             before=replies.before,
             series=replies.series,
             counted=replies.counted,
-            loads=replies.loads,
             apart=replies.apart,
             by_pod=replies.by_pod,
             nodes=_nodes(cluster.history, replies.pods),

@@ -34,8 +34,10 @@ from responder.workloads.key import WorkloadKey
 
 log = structlog.get_logger(__name__)
 
-# What can't be seen within this is judged all the same: it may be this very API that does not answer.
+# What can't be seen within this is judged as not known: it may be this very API that does not answer.
 _CATCH_UP_SECONDS = 5.0
+# Ledgers that are written at once when a watch begins; they don't stand back for anybody.
+_CATCHING_UP = 16
 # Of the looks at how healthy workloads are: a thousand of them take turns within a minute.
 _BETWEEN_LOOKS = timedelta(milliseconds=50)
 
@@ -62,9 +64,12 @@ class RevisionWatch:
         self._store = store
         self._every = every
         self._clock = clock
+        self._late_seconds = asyncio.get_running_loop().time() + _CATCH_UP_SECONDS
+        catching_up = asyncio.Semaphore(_CATCHING_UP)
         turns = Turns(quiet, lambda: len(self._ledgers), _BETWEEN_LOOKS)
         self._ledgers = [
-            WorkloadLedger(file, store, gatherer, clock, on_change, turns, on_unexpected) for file in files
+            WorkloadLedger(file, store, gatherer, clock, on_change, turns, catching_up, on_unexpected)
+            for file in files
         ]
         places = sorted({(ledger.key.namespace, ledger.key.kind) for ledger in self._ledgers})
         self._scenes = [
@@ -77,17 +82,21 @@ class RevisionWatch:
         """True once everything was seen whole."""
         return all(scene.listed for scene in self._scenes)
 
-    async def caught_up(self) -> None:
-        """Return once every ledger says what was served when this watch began, or after 5 s.
+    async def caught_up(self, key: WorkloadKey) -> bool:
+        """Whether the workload's ledger says what served when this watch began; waited for at first, for 5 s.
 
-        Until then the records speak for a watch that ended: what began since would pass for never served.
+        Until then the record speaks for a watch that ended: what began since would pass for never served.
         """
+        ledger = next((each for each in self._ledgers if each.key == key), None)
+        if ledger is None or not ledger.lags:
+            return True
         try:
-            async with asyncio.timeout(_CATCH_UP_SECONDS):
-                for ledger in self._ledgers:
-                    await ledger.caught_up.wait()
+            async with asyncio.timeout_at(self._late_seconds):
+                await ledger.caught_up.wait()
         except TimeoutError:
-            log.warning("ledgers_lag", workloads=[str(each.key) for each in self._ledgers if each.lags])
+            log.warning("ledger_lags", workload=str(key))
+            return False
+        return True
 
     def last_seen(self, key: WorkloadKey) -> Known | None:
         """The workload as it was seen last; None where it was not, or its record can't be read."""

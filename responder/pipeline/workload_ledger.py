@@ -51,6 +51,7 @@ class WorkloadLedger:
         clock: Clock,
         on_change: OnChange,
         turns: Turns,
+        catching_up: asyncio.Semaphore,
         on_unexpected: OnUnexpected,
     ) -> None:
         self.key: WorkloadKey = file.workload
@@ -60,6 +61,7 @@ class WorkloadLedger:
         self._clock = clock
         self._on_change = on_change
         self._turns = turns
+        self._catching_up = catching_up
         self._on_unexpected = on_unexpected
         # Looks at the workload as it was seen last; given by whoever watches it.
         self.look_anew: Callable[[], None] = lambda: None
@@ -151,7 +153,7 @@ class WorkloadLedger:
 
     async def _begin(self) -> None:
         """Read the record and note that from now on nothing is missed."""
-        async with self._turns.turn(routine=None):
+        async with self._catching_up:
             record = await self._store.update_record(self.key, self._watched_from_now)
         self._spec, self._servings = record.spec, record.spec.servings
         self._watched_from = record.spec.watched_from
@@ -168,7 +170,8 @@ class WorkloadLedger:
         seen = {"servings": self._servings, "watched_from": self._watched_from}
         if self._spec.model_copy(update=seen) == self._spec:
             return
-        async with self._turns.turn(routine=None):
+        # Whatever is judged waits for the first of these.
+        async with self._catching_up if self.lags else self._turns.turn(routine=None):
             record = await self._store.update_record(self.key, lambda spec: spec.model_copy(update=seen))
         self._spec = record.spec
         self._on_change(record)

@@ -142,6 +142,7 @@ class Facts:
 
     `rules` are those of the incident's alerts, `firing` those whose alert has not ended. `history` is None
     when the workload is gone. `bad` is the current revision, `target` the one to go back to.
+    `watched` False says that the ledger lags behind: what it lacks may have served all the same.
     `measurements` are taken now, `before` just before `bad` began to serve (on the target's pods where the
     metric splits by pod), `series` at short range from before that until now. `counted` are the bad samples
     in each window of those, or all samples where a metric does not count the bad ones; `loads` are all
@@ -173,6 +174,7 @@ class Facts:
     by_pod: Mapping[Comparison, tuple[PodCount, ...]] = field(default_factory=dict)
     nodes: Mapping[str, str] | None = None
     bad_ready_by: datetime | None = None
+    watched: bool = True
     dependencies: Mapping[str, DependencyState] = field(default_factory=dict)
     preflight: Preflight | None = None
     owners: tuple[Owner, ...] = ()

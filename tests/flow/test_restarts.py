@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from responder.sandbox.api.faults import FaultRule, Hang, Refuse
+from responder.sandbox.api.faults import Delay, FaultRule, Hang, Refuse
 from responder.workloads.views import FENCE
 from tests.flow.harness import DEPLOYMENTS, QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.flow.test_asked import asked
@@ -164,3 +164,28 @@ def replace(here: Stage, template: dict[str, Any]) -> None:
     found["metadata"]["labels"].pop(FENCE)
     found["spec"]["template"] = template
     here.world.cluster.store.update(DEPLOYMENTS, found, manager="kubectl-replace")
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_a_record_that_lags_behind_a_release_that_nobody_watched_puts_no_undo_to_people(
+    tmp_path: Path, between: bool
+) -> None:
+    """Whoever leads next judges when it knows what has served, not on what the leader before wrote."""
+
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await here.rest(4 * MINUTE)
+            await here.stop()
+            if between:
+                here.world.release("v2")
+                await here.rest(4 * MINUTE)
+            here.world.release("v3", error_rate=0.06)
+            await here.rest(MINUTE)
+            here.world.cluster.faults.add(FaultRule("PATCH", "/workloadrecords/", Delay(8.0), count=1))
+            await here.start()
+            await here.phase("Settling", 6 * MINUTE)
+            assert here.versions[-1] == ("v2" if between else "v1")
+            assert len(here.undos()) == 1
+            assert here.status()["rollback"]["automatic"]
+
+    run_story(story())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 
 from responder.rules.facts import Facts
 from responder.rules.guards.cause import caused_by_rollout, inside_window
@@ -18,22 +19,36 @@ from responder.rules.guards.repetition import not_again
 from responder.rules.guards.reversible import reversible
 from responder.rules.guards.storm import no_storm
 from responder.rules.guards.target_health import target_was_good
-from responder.verdicts import Result, Verdict
+from responder.verdicts import Result, Verdict, unknown
 
 Guard = Callable[[Facts], Verdict]
 
+
+def _by_ledger(check: str, guard: Guard) -> Guard:
+    """The guard where the ledger says what serves; else unknown: a leader that has just begun knows soon."""
+
+    @wraps(guard)
+    def verdict(facts: Facts) -> Verdict:
+        if facts.watched:
+            return guard(facts)
+        text = f"What of {facts.file.workload} has served of late is not known yet: its record lags behind."
+        return unknown(check, "LedgerLags", text)
+
+    return verdict
+
+
 GUARDS: tuple[Guard, ...] = (
     workload_exists,
-    target_exists,
+    _by_ledger("TargetExists", target_exists),
     not_paused,
     not_protected,
     still_true,
-    inside_window,
-    caused_by_rollout,
+    _by_ledger("InsideRollbackWindow", inside_window),
+    _by_ledger("CausedByRollout", caused_by_rollout),
     new_pods_worse,
     not_one_node,
     dependencies_good,
-    target_was_good,
+    _by_ledger("TargetWasGood", target_was_good),
     not_again,
     not_frozen,
     reversible,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -108,8 +108,15 @@ async def quiet() -> None:
     """No delivery is under way."""
 
 
+async def never() -> None:
+    """There are always deliveries under way."""
+    await asyncio.Event().wait()
+
+
 @asynccontextmanager
-async def watching(cluster: Cluster, records: Records) -> AsyncIterator[Counter[str]]:
+async def watching(
+    cluster: Cluster, records: Records, quiet: Callable[[], Awaitable[None]] = quiet
+) -> AsyncIterator[tuple[RevisionWatch, Counter[str]]]:
     broken: Counter[str] = Counter()
     watch = RevisionWatch(
         cluster,
@@ -124,13 +131,31 @@ async def watching(cluster: Cluster, records: Records) -> AsyncIterator[Counter[
         lambda what: broken.update([what]),
     )
     async with alongside(watch.run()):
-        yield broken
+        yield watch, broken
+
+
+def test_ledgers_catch_up_in_the_midst_of_a_storm_and_one_that_can_not_holds_up_no_other() -> None:
+    async def story() -> None:
+        cluster, records = Cluster(deployment("odd", TEMPLATE), deployment("fine", TEMPLATE)), Records()
+        records.breaks = lambda key: key == ODD
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with watching(cluster, records, quiet=never) as (watch, _):
+            assert await watch.caught_up(FINE)
+            assert loop.time() - began < 0.1
+            assert not await watch.caught_up(ODD)
+            assert 4.9 < loop.time() - began < 5.1
+            # Waited for once, not at every judgement.
+            assert not await watch.caught_up(ODD)
+            assert loop.time() - began < 5.1
+
+    run_story(story())
 
 
 def test_an_odd_object_leaves_one_workload_unknown_until_it_can_be_looked_at() -> None:
     async def story() -> None:
         cluster, records = Cluster(deployment("odd", "odd"), deployment("fine", TEMPLATE)), Records()
-        async with watching(cluster, records) as broken:
+        async with watching(cluster, records) as (_, broken):
             await LoopClock(AT).sleep(1)
             assert (records.serving(ODD), records.watched(ODD)) == (False, False)
             assert (records.serving(FINE), records.watched(FINE)) == (True, True)
@@ -167,7 +192,7 @@ def test_a_record_that_breaks_holds_up_no_other_and_is_written_later() -> None:
     async def story() -> None:
         cluster, records = Cluster(deployment("odd", TEMPLATE), deployment("fine", TEMPLATE)), Records()
         records.breaks = ODD.__eq__
-        async with watching(cluster, records) as broken:
+        async with watching(cluster, records) as (_, broken):
             await LoopClock(AT).sleep(60)
             assert records.serving(FINE)
             assert not records.serving(ODD)
@@ -182,7 +207,7 @@ def test_a_record_that_breaks_holds_up_no_other_and_is_written_later() -> None:
 def test_what_can_not_be_followed_at_all_is_listed_anew() -> None:
     async def story() -> None:
         cluster, records = Cluster(deployment("odd", TEMPLATE), deployment("fine", TEMPLATE)), Records()
-        async with watching(cluster, records) as broken:
+        async with watching(cluster, records) as (_, broken):
             await LoopClock(AT).sleep(1)
             cluster.changes.put_nowait(Changed("MODIFIED", {"metadata": {}}))
             await LoopClock(AT).sleep(1)
