@@ -44,6 +44,8 @@ _PATHS: dict[OwnerKind, Callable[[str, str], str]] = {
 
 async def look_at_owner(kubernetes: Kubernetes, owner: Owner, mark: str) -> Pausing:
     """What a pause would meet: it is read and tried without effect. An answer that fails to come is told."""
+    if not owner.name:
+        return Pausing(refusal="no mark on the workload names it, so that one is to be paused by hand.")
     try:
         patch = plan_pause(owner, await read_owner(kubernetes, owner), mark)
         if patch is None:

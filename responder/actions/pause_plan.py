@@ -13,7 +13,7 @@ from typing import Any
 
 from responder.errors import Permanent
 from responder.workloads.ledger import PausedOwner
-from responder.workloads.owners import RESUME, TRACKING_ID, Owner, OwnerKind
+from responder.workloads.owners import MANAGERS, PAUSABLE, RESUME, TRACKING_ID, Owner, OwnerKind
 from responder.workloads.views import Object, View, parse_time
 from responder.workloads.workload import Workload
 
@@ -22,6 +22,8 @@ PAUSED_BY = "responder.dev/paused-by"
 PAUSED_FROM = "responder.dev/paused-from"
 
 _OWN_INSTANCE = "argocd.argoproj.io/instance"
+# Who applies manifests again and again, and takes back what somebody else wrote of them.
+_APPLIERS = frozenset[str]().union(*(MANAGERS[kind] for kind in PAUSABLE))
 # A comparison that ended so shortly after the undo may have begun before it.
 _COMPARED_AFTER = timedelta(seconds=30)
 
@@ -110,15 +112,30 @@ def why_resume(paused: PausedOwner, obj: Object, workload: Workload | None) -> s
 
 
 def _check_lasting(owner: Owner, obj: Object) -> None:
-    """An Application that is made by another object gets its policy from there, again and again."""
+    """What another object makes gets from there, again and again, what a pause changes.
+
+    An Application gets all of its policy; a Flux object what its maker's manifest says, by server-side apply.
+    Source: https://fluxcd.io/flux/components/kustomize/kustomizations/#controlling-the-apply-behavior-of-resources
+    """
     view = View(obj)
     if owner.kind is not OwnerKind.ARGO_CD:
-        return
-    makers = [str(each.get("name")) for each in view.metadata.get("ownerReferences") or []]
-    tracked = view.annotations.get(TRACKING_ID, "").partition(":")[0] or view.labels.get(_OWN_INSTANCE)
-    if makers or tracked:
+        if view.spec.get("suspend"):
+            return
+        keepers = (
+            each["manager"] for each in view.metadata.get("managedFields") or [] if _sets_suspend(each)
+        )
+        maker = next((keeper for keeper in keepers if keeper in _APPLIERS), None)
+    else:
+        makers = [str(each.get("name")) for each in view.metadata.get("ownerReferences") or []]
+        tracked = view.annotations.get(TRACKING_ID, "").partition(":")[0] or view.labels.get(_OWN_INSTANCE)
         maker = makers[0] if makers else tracked
+    if maker:
         raise CanNotPause(f"{owner} is made by {maker}, which would take a pause back; pause that by hand.")
+
+
+def _sets_suspend(entry: Object) -> bool:
+    """Whether whoever this managedFields entry is of wrote `spec.suspend`, be it false."""
+    return "f:suspend" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
 
 
 def _in_sync(application: View, workload: Workload, compared_after: datetime) -> bool:

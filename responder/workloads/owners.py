@@ -62,7 +62,7 @@ DRIVING = frozenset({OwnerKind.FLAGGER, OwnerKind.ARGO_ROLLOUTS})
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who decides, and the mark that says so."""
+    """Who decides, and the mark that says so. `name` is empty where no mark tells it."""
 
     kind: OwnerKind
     namespace: str
@@ -70,7 +70,7 @@ class Owner:
     evidence: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        return f"{self.kind} {self.namespace}/{self.name}" if self.name else f"an unnamed {self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +113,21 @@ def how_to_resume(owner: Owner) -> str:
 
 def last_writer(workload: Object) -> Writer | None:
     """Who wrote the pod template last; None where the server does not say."""
-    entries = [
-        entry
-        for entry in View(workload).metadata.get("managedFields") or []
-        if "f:template" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
-    ]
+    entries = _template_entries(View(workload))
     if not entries:
         return None
     # Times are whole seconds: within one, whoever wrote beside us wrote after us.
     latest = max(entries, key=lambda entry: (str(entry.get("time", "")), entry["manager"] != OUR_MANAGER))
     return Writer(str(latest["manager"]), str(latest["operation"]), str(latest.get("time", "")))
+
+
+def _template_entries(view: View) -> list[Object]:
+    """The managedFields of everybody who has a part in the pod template."""
+    return [
+        entry
+        for entry in view.metadata.get("managedFields") or []
+        if "f:template" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
 
 
 def _driving(view: View, drivers: Iterable[Object]) -> Iterable[Owner]:
@@ -150,7 +155,8 @@ def _controlling(view: View) -> Iterable[Owner]:
 def _argo_cd(view: View) -> Owner | None:
     """The tracking id where it means this very object; else an instance label that Argo CD wrote or uses.
 
-    A tracking id that was copied from another object says nothing, and Argo CD ignores it as well.
+    A tracking id that was copied from another object says nothing, and Argo CD ignores it as well. Under
+    another label, of its settings' choice, its name is not to be found; but that it wrote the template is.
     """
     application, _, meant = view.annotations.get(TRACKING_ID, "").partition(":")
     if application and meant == f"apps/{view.raw.get('kind')}:{view.namespace}/{view.name}":
@@ -163,7 +169,10 @@ def _argo_cd(view: View) -> Owner | None:
     wrote = next((each["manager"] for each in entries if each.get("manager") in _ARGO_CD_MANAGERS), None)
     if wrote is not None and common in view.labels:
         return _application(view.labels[common], f"label {common} and manager {wrote}")
-    return None
+    wrote = next(
+        (name for each in _template_entries(view) if (name := each["manager"]) in _ARGO_CD_MANAGERS), None
+    )
+    return None if wrote is None else Owner(OwnerKind.ARGO_CD, "", "", f"manager {wrote} of its template")
 
 
 def _application(name: str, evidence: str) -> Owner:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from responder.actions.pause import look_at_owner
 from responder.actions.pause_plan import (
     PAUSED_BY,
     PAUSED_FROM,
@@ -17,6 +19,7 @@ from responder.actions.pause_plan import (
     runs_by_itself,
     why_resume,
 )
+from responder.clients.kubernetes import Kubernetes
 from responder.sandbox.api.patches import apply_merge_patch
 from responder.workloads.ledger import PausedOwner
 from responder.workloads.owners import RESUME, Owner, OwnerKind
@@ -130,6 +133,28 @@ def test_what_it_did_before_is_not_made_up(owner: Owner, before: Object, saved: 
 def test_an_application_that_another_object_makes_is_not_paused(metadata: dict[str, Any]) -> None:
     with pytest.raises(CanNotPause, match=r"shops|root"):
         plan_pause(ARGO, application(**metadata), "i.1")
+
+
+def written(manager: str, field: str) -> dict[str, Any]:
+    entry = {"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": {field: {}}}}
+    return {"managedFields": [entry]}
+
+
+@pytest.mark.parametrize("manager", ["kustomize-controller", "argocd-controller"])
+def test_a_flux_object_whose_maker_says_whether_it_is_suspended_is_not_paused(manager: str) -> None:
+    made = flux(suspend=False, **written(manager, "f:suspend"))
+    with pytest.raises(CanNotPause, match=manager):
+        plan_pause(FLUX, made, "i.1")
+    # What its manifest does not mention stays; what it suspends stands still, and goes on doing so.
+    assert plan_pause(FLUX, flux(**written(manager, "f:interval")), "i.1") is not None
+    assert plan_pause(FLUX, flux(suspend=True, **written(manager, "f:suspend")), "i.1") is None
+    assert plan_pause(FLUX, flux(suspend=False, **written("kubectl", "f:suspend")), "i.1") is not None
+
+
+def test_an_owner_without_a_name_is_not_looked_for() -> None:
+    nameless = Owner(OwnerKind.ARGO_CD, "", "", "manager argocd-controller of its template")
+    looked = asyncio.run(look_at_owner(cast(Kubernetes, None), nameless, "i.1"))
+    assert "no mark on the workload names it" in looked.refusal
 
 
 def workload() -> Workload:

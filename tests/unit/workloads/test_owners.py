@@ -100,12 +100,24 @@ def test_an_owner(metadata: dict[str, Any], kind: OwnerKind, namespace: str, nam
         {"annotations": {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:payments/other"}},
         {"annotations": {"argocd.argoproj.io/tracking-id": "shop"}},
         {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}},
-        {"managedFields": [writer("argocd-controller", "2026-03-02T09:00:00Z")]},
+        # Something of it, not what it runs.
+        {"managedFields": [writer("argocd-controller", "2026-03-02T09:00:00Z", template=False)]},
         {"ownerReferences": [{**CANARY, "kind": "Team", "controller": False}]},
     ],
 )
 def test_no_owner(metadata: dict[str, Any]) -> None:
     assert find_owners(deployment(**metadata)) == ()
+
+
+def test_argo_cd_under_a_label_of_its_settings_choice_is_an_owner_without_a_name() -> None:
+    """Whoever wrote the template decides what it runs, also where somebody wrote it since."""
+    fields = [
+        writer("argocd-controller", "2026-03-02T09:00:00Z"),
+        writer("kubectl-edit", "2026-03-02T09:10:00Z", operation="Update"),
+    ]
+    (owner,) = find_owners(deployment(labels={"example.com/instance": "shop"}, managedFields=fields))
+    assert (owner.kind, owner.name) == (OwnerKind.ARGO_CD, "")
+    assert str(owner) == "an unnamed Argo CD Application"
 
 
 @pytest.mark.parametrize(
