@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from responder.cli.demo import demo
@@ -44,6 +45,8 @@ cli.add_typer(rules_commands, name="rules")
 
 def main() -> None:
     """Run the command; a problem that a person can mend is one line on stderr and exit code 1."""
+    # On stdout is the result alone.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         cli()
     except (ResponderError, SettingsError) as error:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
+import yaml
+
+from responder.sandbox.api.server import kubeconfig
 from tests.unit.cli.commands import INCIDENT, INCIDENTS, NAMESPACE, Shell
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -63,3 +69,14 @@ async def test_one_that_can_not_be_read_hides_no_other(sh: Shell) -> None:
     assert done.exit_code == 0
     assert len(done.stdout.splitlines()) == 2
     assert "deployment-payment-service-2 can't be read: status.outcome" in done.stderr
+
+
+def test_only_the_result_is_on_stdout(tmp_path: Path) -> None:
+    """Retries are logged, which no program that reads the result must stumble over."""
+    config = tmp_path / "config"
+    config.write_text(yaml.safe_dump(kubeconfig("http://127.0.0.1:1", "admin", "default")), encoding="utf-8")
+    command = [sys.executable, "-m", "responder", "incidents", "-o", "json", "--kubeconfig", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "kubernetes_retry" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("responder: ")
