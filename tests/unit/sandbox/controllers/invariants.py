@@ -1,12 +1,13 @@
 """What holds at every moment of any rollout of a Deployment, asserted at each write to the sandbox's store.
 
 A second oracle: it knows the documented limits and none of the controllers' code paths, and follows what a
-watcher of all objects would see. Only the percentages of the limits are resolved with the sandbox's own code.
+watcher of all objects would see. Limits and templates it works out and compares by itself.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 
 from responder.sandbox.api.objects import Object, name_of
 from responder.sandbox.api.store import Event
@@ -31,12 +32,12 @@ from responder.sandbox.controllers.revisions import (
     integer_annotation,
     revision_of,
 )
-from responder.sandbox.controllers.rolling import is_rolling, max_surge, max_unavailable
-from responder.sandbox.controllers.templates import POD_TEMPLATE_HASH, equal_templates
+
+POD_TEMPLATE_HASH = "pod-template-hash"
 
 
 class Judge:
-    """Follows one Deployment in one namespace; raises AssertionError from the write that breaks a promise."""
+    """Follows one Deployment in one namespace; a write that breaks a promise fails the story."""
 
     def __init__(self, cluster: Cluster, namespace: str, name: str) -> None:
         self.states = 0
@@ -186,6 +187,42 @@ class Judge:
 
     def _replica_sets(self) -> list[Object]:
         return list(self._store.scan("replicasets.apps", self._namespace))
+
+
+def is_rolling(deployment: Object) -> bool:
+    """What is stored always names its strategy."""
+    return bool(deployment["spec"]["strategy"]["type"] == "RollingUpdate")
+
+
+def max_surge(deployment: Object) -> int:
+    """How many pods more than wanted there may be: a share of the size is rounded up."""
+    return _share(deployment, "maxSurge", Fraction(99, 100)) if is_rolling(deployment) else 0
+
+
+def max_unavailable(deployment: Object) -> int:
+    """How many of the wanted may be missing: a share is rounded down, but both limits are never 0."""
+    if not is_rolling(deployment):
+        return 0
+    share = _share(deployment, "maxUnavailable", Fraction(0))
+    return min(share or (0 if max_surge(deployment) else 1), deployment["spec"]["replicas"])
+
+
+def _share(deployment: Object, limit: str, rounding: Fraction) -> int:
+    value = deployment["spec"]["strategy"]["rollingUpdate"][limit]
+    if isinstance(value, int):
+        return value
+    # With whole percentages of whole sizes nothing lies between 0 and 1/100.
+    return int(Fraction(int(value.rstrip("%")), 100) * deployment["spec"]["replicas"] + rounding)
+
+
+def equal_templates(one: Object, other: Object) -> bool:
+    """As the server stores them, templates differ in nothing but the label that tells their hash."""
+    return _bare(one) == _bare(other)
+
+
+def _bare(template: Object) -> Object:
+    labels = {name: value for name, value in labels_of(template).items() if name != POD_TEMPLATE_HASH}
+    return {**template, "metadata": {**template["metadata"], "labels": labels}}
 
 
 def _serving(replica_set: Object, wanted: int) -> int:
