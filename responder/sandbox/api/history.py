@@ -42,11 +42,6 @@ class History:
         self._compacted = 0
         self._begins: dict[str, int] = {}
 
-    @property
-    def compacted_version(self) -> int:
-        """Writes up to and including this version are forgotten."""
-        return self._compacted
-
     def append(self, event: Event) -> None:
         """Remember one write, forgetting the oldest when there are too many."""
         self._events.append(event)

@@ -141,7 +141,8 @@ def _objects(store: Store, selection: Selection, at: int, after: tuple[str, str]
 def _limit(query: Mapping[str, str]) -> int:
     text = query.get("limit", "") or "0"
     try:
-        return int(text)
+        # The real server takes less than nothing for no limit.
+        return max(0, int(text))
     except ValueError:
         raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 

@@ -5,12 +5,12 @@ Called by the server. Source: Kubernetes pkg/registry/authorization/selfsubject*
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from responder.sandbox.api import status
 from responder.sandbox.api.access import Attributes, Authorizer
 from responder.sandbox.api.call import Call, Reply
+from responder.sandbox.api.delete_options import json_object
 from responder.sandbox.api.managed_fields import record_manager
 from responder.sandbox.api.objects import Object, seconds_text
 from responder.sandbox.api.status import ApiError
@@ -34,7 +34,7 @@ def answer_review(call: Call, authorizer: Authorizer) -> Reply:
         raise status.no_such_resource()
     if target.verb != "create":
         raise status.method_not_allowed()
-    return answer(call, _body(call), authorizer)
+    return answer(call, json_object(call.body or b"{}"), authorizer)
 
 
 def _review_access(call: Call, body: Object, authorizer: Authorizer) -> Reply:
@@ -87,11 +87,3 @@ def _review_self(call: Call, _body: Object, _authorizer: Authorizer) -> Reply:
 
 def _envelope(kind: str, group: str, **members: object) -> Object:
     return {"kind": kind, "apiVersion": f"{group}/v1", "metadata": {}, **members}
-
-
-def _body(call: Call) -> Object:
-    try:
-        body = json.loads(call.body or b"{}")
-    except ValueError:
-        raise status.bad_request("the body is no JSON") from None
-    return body if isinstance(body, dict) else {}

@@ -152,7 +152,7 @@ def is_complete(deployment: Object, status: Object) -> bool:
 def seconds_to_deadline(deployment: Object, now: datetime) -> float | None:
     """When to look again at a rollout that stands still; None when nothing can time out."""
     deadline, current = deadline_of(deployment), find_condition(deployment, PROGRESSING)
-    if deadline is None or current is None:
+    if deadline is None or current is None or deployment["spec"].get("paused"):
         return None
     if current.get("reason") in (NEW_REPLICA_SET_AVAILABLE, PROGRESS_DEADLINE_EXCEEDED):
         return None

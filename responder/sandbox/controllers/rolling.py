@@ -86,6 +86,7 @@ def plan_old(deployment: Object, old: Sequence[Object], new: Object) -> list[Sca
     """The steps by which old ReplicaSets shrink in this pass: pods that are not available first, then others.
 
     What the new one has not made available yet is taken off the budget, so the two never add up to too few.
+    An old one that wants none any more counts for nothing, though its pods may still be told as available.
     """
     old = sorted(active(old), key=creation_order)
     least_available = wanted_replicas(deployment) - max_unavailable(deployment)

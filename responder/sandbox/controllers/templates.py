@@ -7,9 +7,9 @@ is absent, and quantities compare by value. Called by the Deployment controller.
 from __future__ import annotations
 
 import json
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from responder.sandbox.api.normal_form import quantity_value
 from responder.sandbox.api.objects import Object
 
 POD_TEMPLATE_HASH = "pod-template-hash"
@@ -26,24 +26,6 @@ _EMPTY_EQUALS_ABSENT = frozenset(
 _HOLDS_QUANTITIES = frozenset({"limits", "requests", "overhead"})
 _IS_QUANTITY = frozenset({"divisor", "sizeLimit"})
 _HOLDS_TEXT = frozenset({"labels", "annotations", "nodeSelector", "matchLabels"})
-
-_SUFFIXES = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "k": Decimal(10) ** 3,
-    "M": Decimal(10) ** 6,
-    "G": Decimal(10) ** 9,
-    "T": Decimal(10) ** 12,
-    "P": Decimal(10) ** 15,
-    "E": Decimal(10) ** 18,
-    "Ki": Decimal(2) ** 10,
-    "Mi": Decimal(2) ** 20,
-    "Gi": Decimal(2) ** 30,
-    "Ti": Decimal(2) ** 40,
-    "Pi": Decimal(2) ** 50,
-    "Ei": Decimal(2) ** 60,
-}
 
 
 def equal_templates(one: Object, other: Object) -> bool:
@@ -99,11 +81,7 @@ def _equals_absent(name: str, value: Any) -> bool:
 
 def _canonical_quantity(value: Any) -> str:
     """The quantity's exact value in plain digits; what is no quantity stays as it is written."""
-    text = str(value)
-    digits = text.rstrip("numkKMGTPEi")
-    suffix = text[len(digits) :]
-    try:
-        number = Decimal(digits) * (_SUFFIXES[suffix] if suffix else 1)
-    except (InvalidOperation, KeyError):
-        return text
-    return format(number.normalize(), "f") if number else "0"
+    amount = quantity_value(value)
+    if amount is None:
+        return str(value)
+    return format(amount.normalize(), "f") if amount else "0"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
@@ -85,18 +84,6 @@ class _FileModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     groups: list[_GroupModel] = []
-
-
-def load_rule_files(paths: list[Path]) -> list[RuleGroup]:
-    """Read rule files from disk, in order. Raises RuleFileError."""
-    groups = []
-    for path in paths:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise RuleFileError(f"{path}: the rule file can't be read: {error.strerror}") from error
-        groups += parse_rule_file(text, str(path))
-    return groups
 
 
 def parse_rule_file(text: str, file: str) -> list[RuleGroup]:

@@ -57,6 +57,8 @@ def test_lists_and_single_objects_differ_in_kind(make_store: MakeStore, make_dep
             assert (await client.ask("GET", ONE)).body["kind"] == "Deployment"
             everywhere = (await client.ask("GET", "/apis/apps/v1/deployments")).body
             assert len(everywhere["items"]) == 1
+            assert (await client.ask("GET", DEPLOYMENTS, limit="-1")).body["items"] == listed["items"]
+            assert (await client.ask("GET", DEPLOYMENTS, limit="few")).status == 400
 
     run_story(story())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -112,6 +112,13 @@ def test_without_a_deadline_there_is_no_progressing() -> None:
     before = deployment("ReplicaSetUpdated", deadline=2**31 - 1, replicas=3)
     assert with_progress(before, before["status"], None, NOW) == {"replicas": 3}
     assert seconds_to_deadline(before, NOW) is None
+
+
+def test_a_paused_rollout_has_no_deadline_to_wake_for() -> None:
+    paused = deployment("DeploymentPaused", replicas=3)
+    assert seconds_to_deadline(paused, NOW + timedelta(days=1)) == 1.0
+    paused["spec"]["paused"] = True
+    assert seconds_to_deadline(paused, NOW + timedelta(days=1)) is None
 
 
 def test_a_condition_of_the_same_status_and_reason_is_left_as_it_is() -> None:

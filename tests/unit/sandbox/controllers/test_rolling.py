@@ -89,6 +89,9 @@ def test_the_new_one_grows_into_what_room_there_is(old: int, current: int, wante
         # A status older than the size says more than is wanted: nothing is built on it.
         ([("1", 8, 10)], ("3", 3, 3), []),
         ([("1", 0, 0)], ("3", 10, 10), []),
+        # What is still told of a set that wants none is nothing to spare. Source: Kubernetes
+        # pkg/controller/deployment/rolling.go, rolloutRolling: only active old sets go into the count.
+        ([("1", 0, 3), ("2", 5, 5)], ("3", 8, 6), [("2", 2)]),
     ],
 )
 def test_old_ones_shrink_within_the_budget(
