@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from responder.app import running
 from responder.clock import Clock
-from tests.flow.harness import LEAVE, QUICK, SHORT, stage
+from responder.incidents.model import CLOSED_ON_LABEL, OPEN_LABEL
+from tests.flow.harness import INCIDENTS, LEAVE, QUICK, SHORT, Stage, stage
 from tests.flow.test_asked import asked
 from tests.shared import run_story
 
@@ -61,3 +63,42 @@ def test_a_month_later(tmp_path: Path) -> None:
                 assert app.readiness().ready
 
     run_story(story())
+
+
+def test_a_start_reads_no_incident_that_is_over(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, alone=False, **QUICK) as here:
+            for number in range(20):
+                here.world.cluster.store.create(INCIDENTS, over(here, number), manager="responder")
+            await here.start()
+            await here.rest(timedelta(seconds=45))
+            read = [
+                (request.path, request.query)
+                for request in here.world.cluster.log
+                if request.method == "GET" and "/incidents" in request.path
+            ]
+            assert read
+            assert [each for each in read if each[1].get("labelSelector") != f"{OPEN_LABEL}=true"] == []
+
+    run_story(story())
+
+
+def over(here: Stage, number: int) -> dict[str, Any]:
+    """A closed incident as it is left behind."""
+    now = here.world.clock.now()
+    return {
+        "apiVersion": "responder.dev/v1alpha1",
+        "kind": "Incident",
+        "metadata": {
+            "name": f"deployment-another-{number}",
+            "namespace": here.world.namespace,
+            "labels": {CLOSED_ON_LABEL: now.date().isoformat()},
+        },
+        "spec": {
+            "workload": {"kind": "Deployment", "name": "another"},
+            "sequence": number + 1,
+            "receivedAt": now.isoformat(),
+            "alerts": {},
+        },
+        "status": {"phase": "Closed", "outcome": "Recovered", "times": {"closedAt": now.isoformat()}},
+    }
