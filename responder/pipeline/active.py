@@ -35,7 +35,11 @@ class ActiveAlerts:
         Asked only before anything is done without a person; an Alertmanager without an answer says nothing.
         """
         firing = incident.firing.keys()
-        if incident.phase is not Phase.OPEN or not firing or not self._alertmanagers:
+        if (
+            incident.phase not in (Phase.OPEN, Phase.AWAITING_DECISION)
+            or not firing
+            or not self._alertmanagers
+        ):
             return False
         answers = []
         async with together() as group:

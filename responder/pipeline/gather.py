@@ -155,7 +155,8 @@ class Gatherer:
             incident=incident.metadata.uid,
             file=file,
             rules=rules,
-            firing=() if silent.result() else firing,
+            # Who has answered decides; a silence beside it is only that person's peace.
+            firing=() if silent.result() and cluster.answer is None else firing,
             history=cluster.history,
             ledger=cluster.ledger,
             watched=watched,

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.harness import QUICK, SHORT, stage
+from tests.flow.harness import QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.flow.test_asked import asked
 from tests.shared import run_story
 
 pytestmark = pytest.mark.slow
+
+
+def expiry(here: Stage) -> datetime:
+    """Until when the question waits for an answer."""
+    return datetime.fromisoformat(here.status()["ask"]["expiresAt"])
 
 
 def test_nobody_decides_in_time(tmp_path: Path) -> None:
@@ -51,6 +56,36 @@ def test_the_rule_may_want_an_undo_then(tmp_path: Path) -> None:
             assert here.at("patchedAt") - asked_at >= timedelta(minutes=2)
             assert here.world.version == "v1"
             assert len(here.undos()) == 1
+
+    run_story(story())
+
+
+def test_a_silence_until_then_is_a_word_against_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        patience = {"alerts": {"very-slow": {"decide_within": "2m", "on_expiry": "rollback"}}}
+        async with stage(tmp_path, SHORT, patience, **QUICK) as here:
+            await asked(here)
+            await here.until(
+                lambda: here.world.clock.now() >= expiry(here) - timedelta(seconds=30),
+                timedelta(minutes=3),
+                "nearly over",
+            )
+            here.silence()
+            status = await here.phase("Closed", timedelta(minutes=2))
+            assert (status["outcome"], status["reason"]) == ("Expired", "NoAlertFires")
+            assert here.writes() == []
+
+    run_story(story())
+
+
+def test_who_silences_and_decides_has_decided(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            here.silence()
+            assert (await here.click(ROLL_BACK)).taken
+            await here.phase("Settling", timedelta(minutes=6))
+            assert here.world.version == "v1"
 
     run_story(story())
 
