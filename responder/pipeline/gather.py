@@ -166,6 +166,7 @@ class Gatherer:
             before=replies.before,
             series=replies.series,
             counted=replies.counted,
+            loads=replies.loads,
             apart=replies.apart,
             by_pod=replies.by_pod,
             nodes=_nodes(cluster.history, replies.pods),

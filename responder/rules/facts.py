@@ -233,12 +233,7 @@ class Facts:
 
     def false_now(self, condition: Condition) -> bool:
         """True when the values measured now, on enough samples, make the condition false."""
-        enough = {
-            leaf: measured
-            for leaf, measured in self.measurements.items()
-            if measured.rests_on(self.file.metrics[leaf.metric].min_samples)
-        }
-        return holds(condition, values_of(condition, enough)) is False
+        return holds(condition, values_of(condition, enough_of(self.file, self.measurements))) is False
 
 
 def truths_of(condition: Condition, series: Mapping[str, Series]) -> dict[datetime, bool | None]:
@@ -254,6 +249,17 @@ def step_of(instants: Iterable[datetime]) -> timedelta | None:
     Prometheus leaves out what it has no value for; the shortest distance is the step.
     """
     return min((later - at for at, later in pairwise(instants)), default=None)
+
+
+def enough_of(
+    file: RuleFile, measurements: Mapping[Comparison, Measurement]
+) -> dict[Comparison, Measurement]:
+    """Those of the measurements that rest on enough samples for what they show to mean something."""
+    return {
+        leaf: measured
+        for leaf, measured in measurements.items()
+        if measured.rests_on(file.metrics[leaf.metric].min_samples)
+    }
 
 
 def values_of(

@@ -25,7 +25,6 @@ from responder.verification.recovery import (
     has_sampling_error,
     ratio_at_best,
     window_after,
-    worse_is_higher,
     worst_window,
 )
 from responder.verification.sampling import quantile_bounds
@@ -202,7 +201,7 @@ class _Prover:
             at=found.at,
             range=found.range,
             threshold=leaf.threshold,
-            quantile=lowest if worse_is_higher(leaf) else highest,
+            quantile=lowest if leaf.worse_is_higher else highest,
         )
 
     async def _fetch_history(self, leaf: Comparison, metric: Metric) -> tuple[Measurement, ...]:

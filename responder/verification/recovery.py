@@ -95,17 +95,12 @@ def has_sampling_error(metric: Metric) -> bool:
     return metric.quantile is not None or metric.unit is Unit.RATIO
 
 
-def worse_is_higher(comparison: Comparison) -> bool:
-    """True for a condition on too much, False for one on too little, such as a success ratio below 99%."""
-    return comparison.operator in (">", ">=")
-
-
 def ratio_at_best(comparison: Comparison, measurement: Measurement) -> float | None:
     """The best ratio that the measured one may stand for, given its samples."""
     if not measurement.measured or not measurement.samples:
         return None
     lowest, highest = wilson_bounds(float(measurement.value or 0), measurement.samples)
-    return lowest if worse_is_higher(comparison) else highest
+    return lowest if comparison.worse_is_higher else highest
 
 
 def worst_window(comparison: Comparison, metric: Metric, history: Iterable[Measurement]) -> float | None:
@@ -118,7 +113,7 @@ def worst_window(comparison: Comparison, metric: Metric, history: Iterable[Measu
     enough = [each for each in history if each.measured and each.rests_on(metric.min_samples)]
     bad_at = [each.at for each in enough if holds(comparison, {comparison.metric: each.value})]
     healthy = (each for each in enough if all(abs(each.at - at) >= metric.range for at in bad_at))
-    worst = max if worse_is_higher(comparison) else min
+    worst = max if comparison.worse_is_higher else min
     return worst((_at_worst(comparison, metric, each) for each in healthy), default=None)
 
 
@@ -127,7 +122,7 @@ def _at_worst(comparison: Comparison, metric: Metric, measurement: Measurement) 
     if metric.quantile is not None or not measurement.samples:
         return value
     lowest, highest = wilson_bounds(value, measurement.samples)
-    return highest if worse_is_higher(comparison) else lowest
+    return highest if comparison.worse_is_higher else lowest
 
 
 def window_after(since_proof: timedelta, metric: Metric) -> timedelta:
@@ -149,7 +144,7 @@ def default_recover_within(
 
 
 def _is_worse(comparison: Comparison, value: float, baseline: float) -> bool:
-    return value > baseline if worse_is_higher(comparison) else value < baseline
+    return value > baseline if comparison.worse_is_higher else value < baseline
 
 
 def _why_not_usable(reading: Reading) -> str:

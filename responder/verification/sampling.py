@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-# The 95% quantile of the normal distribution.
-_Z = 1.645
+from responder.rules.chance import SURE
 
 
 def wilson_bounds(ratio: float, samples: float) -> tuple[float, float]:
@@ -15,13 +14,13 @@ def wilson_bounds(ratio: float, samples: float) -> tuple[float, float]:
     """
     # A ratio of two rates can leave 0 to 1 a little, by Prometheus's extrapolation.
     ratio = min(1.0, max(0.0, ratio))
-    square = _Z * _Z / samples
+    square = SURE * SURE / samples
     middle = ratio + square / 2
-    spread = _Z * math.sqrt(ratio * (1 - ratio) / samples + square / (4 * samples))
+    spread = SURE * math.sqrt(ratio * (1 - ratio) / samples + square / (4 * samples))
     return max(0.0, (middle - spread) / (1 + square)), min(1.0, (middle + spread) / (1 + square))
 
 
 def quantile_bounds(quantile: float, samples: float) -> tuple[float, float]:
     """The quantiles (0 to 1) of so many samples between which the true one lies, each bound with 95%."""
-    spread = _Z * math.sqrt(quantile * (1 - quantile) / samples)
+    spread = SURE * math.sqrt(quantile * (1 - quantile) / samples)
     return max(0.0, quantile - spread), min(1.0, quantile + spread)

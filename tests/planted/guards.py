@@ -34,11 +34,25 @@ _RED = {
     "owner_allows": "OwnerAsks",
     "no_storm": "Storm",
 }
+# Those that hold while the ledger lags behind, by their checks.
+_BY_LEDGER = {
+    "target_exists": "TargetExists",
+    "inside_window": "InsideRollbackWindow",
+    "caused_by_rollout": "CausedByRollout",
+    "target_was_good": "TargetWasGood",
+}
+
+
+def _line(name: str) -> str:
+    """The guard's line in the checklist."""
+    return f'    _by_ledger("{_BY_LEDGER[name]}", {name}),\n' if name in _BY_LEDGER else f"    {name},\n"
+
+
 GUARD_DEFECTS = tuple(
     Defect(
         f"without the guard {guard.__name__}",
         "rules/guards/checklist.py",
-        f"    {guard.__name__},\n",
+        _line(guard.__name__),
         "",
         (f"{SITUATIONS}::test_it_is_not_rolled_back[{_RED[guard.__name__]}]",),
     )

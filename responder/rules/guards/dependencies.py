@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from responder.rules.conditions import Condition, comparisons, holds
-from responder.rules.facts import DependencyState, Facts, values_of
+from responder.rules.facts import DependencyState, Facts, enough_of, values_of
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.wording import clock, evidence_of, said_of
 from responder.rules.model import Dependency
@@ -49,12 +49,7 @@ def _judge(facts: Facts, dependency: Dependency, state: DependencyState) -> Verd
             return failed(_CHECK, "DependencyWasBad", f"{told}.", **evidence)
         told = f"{told}, but what that rests on is too little or not known"
         return unknown(_CHECK, "DependencyMayHaveBeenBad", f"{told}.", **evidence)
-    enough = {
-        leaf: measured
-        for leaf, measured in state.measurements.items()
-        if measured.rests_on(facts.file.metrics[leaf.metric].min_samples)
-    }
-    if holds(condition, values_of(condition, enough)) is None:
+    if holds(condition, values_of(condition, enough_of(facts.file, state.measurements))) is None:
         samples = ", ".join(
             f"{facts.file.metrics[leaf.metric].min_samples} samples of {leaf.metric}"
             for leaf in comparisons(condition)
