@@ -18,6 +18,7 @@ from responder.errors import ResponderError
 from responder.incidents.model import OPEN_LABEL, Incident, Status
 from responder.incidents.phases import Phase
 from responder.incidents.store import IncidentStore
+from responder.pipeline.open_incidents import share_spec
 from responder.pipeline.respond import AT_ONCE, Responder
 from responder.rules.model import RuleSet
 from responder.tasks import together
@@ -282,7 +283,7 @@ class _Drive:
 
     def _know(self, incident: Incident) -> None:
         if incident != self.incident:
-            self.incident = incident
+            self.incident = share_spec(incident, self.incident)
             self._changed.set()
 
 

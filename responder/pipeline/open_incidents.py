@@ -95,6 +95,8 @@ class OpenIncidents:
             self._know(incident)
 
     def _know(self, incident: Incident) -> None:
+        known = self._known.get(_name(incident))
+        incident = incident if known is None else share_spec(incident, known)
         self._known[_name(incident)] = _outline(incident)
         if self._wake is not None:
             self._wake(incident)
@@ -103,6 +105,11 @@ class OpenIncidents:
         if not self.listed:
             self.problem = f"are the CRDs applied? {gap.reason}"
             log.error("incidents_out_of_reach", error=gap.reason)
+
+
+def share_spec(incident: Incident, known: Incident) -> Incident:
+    """The incident with the very spec that is known, where that says the same: one copy of many alerts."""
+    return incident.model_copy(update={"spec": known.spec}) if incident.spec == known.spec else incident
 
 
 def _outline(incident: Incident) -> Incident:

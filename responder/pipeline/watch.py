@@ -7,10 +7,11 @@ at one workload leaves its facts unknown, is tried again later and later, and ho
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
@@ -36,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 # What can't be seen within this is judged as not known: it may be this very API that does not answer.
 _CATCH_UP_SECONDS = 5.0
+# Shorter than a uid, which no two share.
+_SHARED_LENGTH = 32
 # Ledgers that are written at once when a watch begins; they don't stand back for anybody.
 _CATCHING_UP = 16
 # Of the looks at how healthy workloads are: a thousand of them take turns within a minute.
@@ -222,7 +225,17 @@ class _Scene:
 def _kept(obj: Object) -> Object:
     """Without who wrote which field: that is half of an object, and says nothing about who served."""
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
-    return {**obj, "metadata": metadata}
+    kept: Object = _sharing_texts({**obj, "metadata": metadata})
+    return kept
+
+
+def _sharing_texts(value: Any) -> Any:
+    """The same value; the names and short texts that stand in nearly every object are in memory once."""
+    if isinstance(value, dict):
+        return {sys.intern(name): _sharing_texts(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_sharing_texts(each) for each in value]
+    return sys.intern(value) if isinstance(value, str) and len(value) <= _SHARED_LENGTH else value
 
 
 def _uid(obj: Object) -> str:
