@@ -133,7 +133,8 @@ def _parse(text: str, findings: Findings) -> _Loaded | None:
     calls = fields.values.get("dependencies")
     dependencies = parse_dependencies(calls, findings, workload, metrics) if calls is not None else ()
     rollback = fields.values.get("rollback")
-    policy = parse_rollback(rollback, findings) if rollback is not None else RollbackPolicy()
+    whole = {name: metric for name, metric in metrics.items() if isinstance(metric, Metric)}
+    policy = parse_rollback(rollback, findings, whole.values()) if rollback is not None else RollbackPolicy()
     slack = fields.values.get("slack")
     channel, deciders = parse_slack(slack, findings) if slack is not None else (None, ())
     services = fields.list_of("services", dns_label)
@@ -146,7 +147,7 @@ def _parse(text: str, findings: Findings) -> _Loaded | None:
         workload=workload,
         services=services,
         mode=mode,
-        metrics={name: metric for name, metric in metrics.items() if isinstance(metric, Metric)},
+        metrics=whole,
         rules=rules,
         rollback=policy,
         slack_channel=channel,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -169,7 +170,7 @@ def _warn_of_silence(fields: Fields, unit: Unit, query: str, samples: str, quant
     )
 
 
-def parse_rollback(node: yaml.Node, findings: Findings) -> RollbackPolicy:
+def parse_rollback(node: yaml.Node, findings: Findings, metrics: Iterable[Metric]) -> RollbackPolicy:
     """The rollback policy: what the file says, and the defaults for the rest."""
     fields = Fields(node, findings, "rollback", ROLLBACK_KEYS)
     default = RollbackPolicy()
@@ -178,7 +179,7 @@ def parse_rollback(node: yaml.Node, findings: Findings) -> RollbackPolicy:
         node = fields.values.get(name)
         return fields.parse(node, duration_between(shortest, longest), name) if node is not None else None
 
-    return RollbackPolicy(
+    policy = RollbackPolicy(
         window=optional("window", "1m", "30d") or default.window,
         caused_within=optional("caused_within", "1s", "30d") or default.caused_within,
         within=optional("within", "10s", "1h") or default.within,
@@ -190,6 +191,23 @@ def parse_rollback(node: yaml.Node, findings: Findings) -> RollbackPolicy:
         good_windows=fields.optional("good_windows", whole_number(1, 20), default.good_windows),
         gitops=fields.optional("gitops", one_of(GitOps), default.gitops),
     )
+    _warn_of_hurry(fields, policy, metrics)
+    return policy
+
+
+def _warn_of_hurry(fields: Fields, policy: RollbackPolicy, metrics: Iterable[Metric]) -> None:
+    """Warn of a time for recovery in which the good windows that prove it find no room."""
+    slowest = max(metrics, key=lambda metric: metric.onset_range, default=None)
+    if slowest is None or policy.recover_within is None:
+        return
+    least = policy.good_windows * slowest.onset_range
+    if policy.recover_within <= least:
+        fields.findings.warn(
+            fields.values["recover_within"],
+            f"recover_within: {slowest.name} is never proven to recover in"
+            f" {format_duration(policy.recover_within)}: its {policy.good_windows} good windows, an"
+            f" onset_range each, take {format_duration(least)}",
+        )
 
 
 def parse_slack(node: yaml.Node, findings: Findings) -> tuple[str | None, tuple[str, ...]]:

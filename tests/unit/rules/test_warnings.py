@@ -94,3 +94,13 @@ def test_what_only_a_question_needs(key: str) -> None:
     assert warnings_of(asking.replace("action: rollback", "action: none")) == [
         f"shop.yaml:17:5: warning: {name} does nothing with action: none, where nobody is asked"
     ]
+
+
+@pytest.mark.parametrize(("recover_within", "warned"), [("2m", True), ("3m", True), ("4m", False)])
+def test_a_time_for_recovery_that_no_proof_fits_into(recover_within: str, warned: bool) -> None:
+    """Each good window adds an onset_range, a minute here."""
+    policy = f"rollback: {{recover_within: {recover_within}}}"
+    found = warnings_of(GOOD.replace("rollback: {window: 24h}", policy))
+    assert bool(found) is warned
+    if warned:
+        assert "its 3 good windows, an onset_range each, take 3m" in found[0]
