@@ -42,9 +42,9 @@ def test_an_undo_is_applied_once_and_its_traffic_proven(tell: Tell) -> None:
         assert isinstance(result, Applied)
         claim = Claim(
             key=subject.key,
-            workload_uid=result.workload_uid,
+            workload_uid=attempt.workload_uid,
             target_uid=attempt.target_uid,
-            template=without_hash(result.template),
+            template=without_hash((await subject.replicaset("v1"))["spec"]["template"]),
             generation=result.generation,
             services=(NAME,),
             stale_progressing_at=None,

@@ -311,6 +311,7 @@ FAULTS = (
     Fault("watches hang", disturbance(lambda g: HangWatches(g.world.clock.now()), MINUTE)),
     Fault("watches lag by 10 s", disturbance(lambda g: LagWatches(g.world.clock.now(), 10.0, 60.0))),
     Fault("watches expire", disturbance(lambda g: ExpireWatches(g.world.clock.now()))),
+    Fault("watches fail inside", disturbance(lambda g: ExpireWatches(g.world.clock.now(), code=500))),
     Fault("history is lost", disturbance(lambda g: LoseHistory(g.world.clock.now()))),
     Fault("quota of pods exceeded", exceed_quota),
     Fault("deployment controller stalls", stall("deployment")),
