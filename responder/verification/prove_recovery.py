@@ -121,6 +121,8 @@ class _Prover:
         first_after = self._shortest_window()
         while (early := first_after - self.elapsed()) > timedelta():
             await self._clock.sleep(early.total_seconds())
+        for back in self._missed():
+            await self._read(back)
         while True:
             await self._read()
             if self._good >= self._claim.good_windows:
@@ -150,34 +152,39 @@ class _Prover:
         used = [self._claim.metrics[leaf.metric] for leaf in comparisons(self._claim.condition)]
         return max(metric.onset_range for metric in used)
 
-    async def _read(self) -> None:
-        """Measure and judge once."""
+    def _missed(self) -> list[timedelta]:
+        """How far back the windows lie that could have been read already, had a restart not come between."""
+        step = self._shortest_window()
+        past = min(self._claim.good_windows, self.elapsed() // step) - 1
+        return [n * step for n in range(past, 0, -1)]
+
+    async def _read(self, back: timedelta = timedelta()) -> None:
+        """Measure and judge once: what is so now, or was so that long ago."""
         condition = self._claim.condition
         try:
             leaves = dict.fromkeys(comparisons(condition))
-            readings = {leaf: await self._measure(leaf) for leaf in leaves}
+            readings = {leaf: await self._measure(leaf, back) for leaf in leaves}
         except PrometheusUnavailable as error:
             self.verdicts = (unknown("ConditionFalse", "PrometheusUnavailable", str(error)),)
         else:
             self.verdicts = assess_recovery(condition, readings)
         result = overall(self.verdicts)
         if result is Result.PASSED:
-            self._count()
+            self._count(self.elapsed() - back)
         else:
             self._good, self._counted_at, self._last_not_good = 0, None, result
         if self._report is not None:
             self._report(self.verdicts)
 
-    def _count(self) -> None:
-        """Count a good reading, unless it is nearly the window that was counted last."""
-        now = self.elapsed()
-        if self._counted_at is None or now - self._counted_at >= self._shortest_window():
-            self._good, self._counted_at = self._good + 1, now
+    def _count(self, end: timedelta) -> None:
+        """Count a good window that ended then after the proof, unless it is nearly the one counted last."""
+        if self._counted_at is None or end - self._counted_at >= self._shortest_window():
+            self._good, self._counted_at = self._good + 1, end
 
-    async def _measure(self, leaf: Comparison) -> Reading:
+    async def _measure(self, leaf: Comparison, back: timedelta) -> Reading:
         """One comparison's metric, on samples from after the traffic proof only."""
-        metric, now = self._claim.metrics[leaf.metric], self._clock.now()
-        window = window_after(self.elapsed(), metric)
+        metric, now = self._claim.metrics[leaf.metric], self._clock.now() - back
+        window = window_after(self.elapsed() - back, metric)
         found = await measure(
             self._prometheus, metric, self._claim.selector, at=now, range=window, threshold=leaf.threshold
         )

@@ -172,6 +172,24 @@ def test_a_service_that_recovers_late_is_waited_for() -> None:
     assert recovered_seconds(proof) == pytest.approx(520)
 
 
+def test_after_a_restart_the_windows_that_have_passed_are_read_at_once() -> None:
+    """Nobody looked for five minutes, and there is little time left; the windows are as far apart as ever."""
+    proof, prometheus, reports = play(lambda *_: 0.001, began_seconds=300, within_seconds=310)
+    assert recovered_seconds(proof) == pytest.approx(300)
+    assert len(reports) == 3
+    assert min(prometheus.looked_back_to) == pytest.approx(0)
+    assert max(prometheus.looked_back_to) == pytest.approx(0)
+    # One of them was not good: what came after it is too little.
+    proof, _, _ = play(
+        lambda seconds, *_: 0.05 if seconds < 200 else 0.001, began_seconds=300, within_seconds=350
+    )
+    assert (proof.result, proof.reason) == (Result.FAILED, "NotRecovered")
+    # No more than there are since the proof.
+    proof, prometheus, _ = play(lambda *_: 0.001, began_seconds=130)
+    assert recovered_seconds(proof) == pytest.approx(190)
+    assert min(prometheus.looked_back_to) >= 0
+
+
 def test_still_bad_at_the_end_is_not_recovered() -> None:
     proof, _, _ = play(lambda *_: 0.05)
     assert (proof.result, proof.reason) == (Result.FAILED, "NotRecovered")
