@@ -18,7 +18,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from responder.actions.notify import Notifier, Result
+from responder.actions.notify import Notifier
 from responder.clients.alertmanager import Alertmanager
 from responder.clients.kubernetes import Kubernetes, connect
 from responder.clients.pagerduty import PagerDuty
@@ -46,7 +46,7 @@ from responder.pipeline.returns import Returns
 from responder.pipeline.turns import Turns
 from responder.pipeline.watch import RevisionWatch
 from responder.rules.load import load_rules
-from responder.rules.model import Channel, RuleSet
+from responder.rules.model import RuleSet
 from responder.rules.storm import StormBrake
 from responder.settings import Settings
 from responder.tasks import alongside, together
@@ -198,7 +198,6 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     settings, clock, rules, clients = parts.settings, parts.clock, parts.rules, parts.clients
     kubernetes = clients.kubernetes
     store = IncidentStore(kubernetes, parts.metrics.count_dropped)
-    active = ActiveAlerts(clients.alertmanagers, settings.receiver)
 
     # The watch measures how healthy revisions are, and judging asks what it saw: each needs the other.
     def last_seen(key: WorkloadKey) -> Known | None:
@@ -211,7 +210,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         kubernetes,
         store,
         clients.prometheus,
-        active,
+        ActiveAlerts(clients.alertmanagers, settings.receiver),
         clock,
         settings.namespace,
         others=OtherWorkloads(parts.incidents.incidents, rules, _brake(settings)),
@@ -247,13 +246,17 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     try:
         with parts.incidents.waking(drivers.wake):
             async with together() as group:
-                for work in (watch.run(), drivers.run()):
-                    group.create_task(work)
-                for beside in (reconcile, retention, returns, resuming):
-                    group.create_task(_keep_running(beside, clock, parts.metrics))
+                group.create_task(watch.run())
+                group.create_task(drivers.run())
+                _begin_beside(group, parts, reconcile, retention, returns, resuming)
     finally:
         parts.metrics.leading.set(0)
         app.watch = None
+
+
+def _begin_beside(group: asyncio.TaskGroup, parts: Parts, *works: _Lasting) -> None:
+    for work in works:
+        group.create_task(_keep_running(work, parts.clock, parts.metrics))
 
 
 def _reconcile(parts: Parts, store: IncidentStore, drivers: Drivers) -> Reconcile:
@@ -336,19 +339,13 @@ def _drivers(
         turns=Turns(parts.intake.quiet, lambda: len(parts.incidents.incidents())),
     )
 
-    def count(channel: Channel, result: Result) -> None:
-        if result == "given_up":
-            metrics.notifications_given_up.labels(channel.value).inc()
-        else:
-            metrics.notifications.labels(channel.value, result).inc()
-
     notifier = Notifier(
         slack=clients.slack,
         pagerduty=clients.pagerduty,
         store=store,
         clock=clock,
         default_channel=settings.slack_channel or None,
-        count=count,
+        count=lambda channel, result: metrics.count_notification(channel.value, result),
         term=term,
     )
     return Drivers(responder, store, notifier, parts.rules, clock, metrics)

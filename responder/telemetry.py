@@ -100,6 +100,13 @@ class Metrics:
         """Count what had no room in an object."""
         self.dropped.labels(what).inc(number)
 
+    def count_notification(self, channel: str, result: str) -> None:
+        """Count a message by what became of it; one that is given up apart, for it was counted as failed."""
+        if result == "given_up":
+            self.notifications_given_up.labels(channel).inc()
+        else:
+            self.notifications.labels(channel, result).inc()
+
     def count_unexpected(self, work: str) -> None:
         """Count an error that nobody foresaw, met by that kind of work."""
         self.unexpected.labels(work).inc()

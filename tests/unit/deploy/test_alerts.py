@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 
-from responder.actions.notify import Result
 from responder.alerts.parse import Refusal
+from responder.rules.model import Channel
 from responder.sandbox.prometheus.rulefile import parse_rule_file
 from responder.telemetry import Metrics
 from tests.shared import CHECKOUT
@@ -27,7 +27,7 @@ def test_all_page_past_the_responder_but_the_one_that_strangers_can_cause() -> N
     paging = {"severity": "critical", "responder_fallback": "pagerduty"}
     told = {name: rule["labels"] for name, rule in alerts().items() if rule["labels"] != paging}
     assert told == {"ResponderRefusesStrangers": {"severity": "warning"}}
-    assert len(alerts()) == 8
+    assert len(alerts()) == 9
 
 
 @pytest.mark.parametrize("metric", ["responder_webhooks_total", "responder_alerts_refused_total"])
@@ -53,10 +53,12 @@ def test_the_sandbox_reads_them_and_every_metric_exists() -> None:
     assert [rule.name for rule in group.rules] == list(alerts())
     known = set(re.findall(r"^# TYPE (\w+)", Metrics().render().decode(), re.MULTILINE))
     named = {name for rule in alerts().values() for name in re.findall(r"responder_\w+(?=\{)", rule["expr"])}
-    assert len(named) == 5
+    assert len(named) == 6
     assert named <= known
 
 
-def test_messages_are_given_up_as_the_rule_says() -> None:
-    (result,) = set(re.findall(r'result="(\w+)"', alerts()["ResponderGaveUpTelling"]["expr"]))
-    assert result in get_args(Result)
+def test_what_is_given_up_is_counted_where_the_rule_looks() -> None:
+    metrics = Metrics()
+    metrics.count_notification(Channel.SLACK.value, "given_up")
+    (series,) = set(re.findall(r"responder_\w+(?=\{)", alerts()["ResponderGaveUpTelling"]["expr"]))
+    assert f'{series}{{channel="slack"}} 1.0' in metrics.render().decode()
