@@ -206,8 +206,10 @@ class _Drive:
             try:
                 step = await self._responder.step(self.incident, routine=self._woken if routine else None)
             except Conflict:
-                # Mostly one other writer, once; two that keep at it must not turn as fast as the server can.
-                pause, stale, crossed = crossed, True, min(crossed * 2, _LAST_CROSSED)
+                # Mostly one other writer, once; two that keep at it must not turn as fast as the server can,
+                # and news of what the other one wrote must not cut that short.
+                await self._clock.sleep(crossed.total_seconds())
+                pause, stale, crossed = AT_ONCE, True, min(crossed * 2, _LAST_CROSSED)
             except ResponderError as error:
                 log.error("step_failed", phase=self.incident.phase.value, error=str(error))
                 pause, stale, backoff = backoff, True, min(backoff * 2, _LAST_BACKOFF)

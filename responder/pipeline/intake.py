@@ -208,13 +208,10 @@ class Intake:
                 self._latest[key] = incident.spec.sequence
                 self._wake(incident)
                 break
-            # It closed while this was on its way: what it did not take belongs to the next one.
+            # It closed while this was on its way: what it did not take belongs to the next one, which may be
+            # there already, with alerts that have ended since.
             record = (await self._store.ensure_record(key)).spec
             sequence = max(incident.spec.sequence + 1, record.next_sequence)
-            alerts, old = _split(alerts, record)
-            held = [*held, *old]
-            if not alerts:
-                break
         else:
             raise IntakeUnavailable(f"The incidents of {key} kept changing while alerts were written.")
         await self._note(key, held, record)
@@ -225,7 +222,8 @@ class Intake:
         incident = await self._fetch_open(key)
         known = frozenset[str]() if incident is None else incident.spec.alerts.keys()
         room = max(0, MAX_ALERTS - len(known))
-        # The end of an alert that is not known there needs no room.
+        # The end of an alert that is not known there needs no room; it may be held.
+        ended = [alert for alert in alerts if not alert.firing and alert.fingerprint not in known]
         new = [alert for alert in alerts if alert.firing and alert.fingerprint not in known]
         refused = new[room:]
         receipt = Receipt(accepted=0, held=0)
@@ -237,12 +235,17 @@ class Intake:
                 receipt = await self._write(key, fitting)
             except (Invalid, TooLarge):
                 refused = alerts
+        if ended:
+            record = (await self._store.ensure_record(key)).spec
+            await self._note(key, ended, record)
         incident = await self._fetch_open(key)
         if incident is not None:
             names = {alert.fingerprint: alert.labels.get("alertname", "") for alert in refused}
             await self._store.note_overflow(incident, names)
         return replace(
-            receipt, refused=tuple(RefusedAlert(alert.fingerprint, "IncidentFull") for alert in refused)
+            receipt,
+            held=receipt.held + len(ended),
+            refused=tuple(RefusedAlert(alert.fingerprint, "IncidentFull") for alert in refused),
         )
 
     async def _fetch_open(self, key: WorkloadKey) -> Incident | None:
@@ -295,8 +298,16 @@ class Intake:
     async def _note(self, key: WorkloadKey, held: list[Alert], record: WorkloadRecordSpec) -> None:
         """Remember the end of an instance that is held, so that the next firing counts as a new one."""
         ended = {alert.fingerprint: alert for alert in held if not alert.firing}
-        if ended.keys() & record.held.keys():
-            await self._store.update_record(key, lambda spec: _with_ends(spec, ended))
+        if not ended.keys() & record.held.keys():
+            return
+        noted = (await self._store.update_record(key, lambda spec: _with_ends(spec, ended))).spec
+        if noted.next_sequence == record.next_sequence:
+            return
+        # The incident that follows was opened since it was looked for.
+        taken = [ended[fingerprint] for fingerprint in ended.keys() & noted.held.keys()]
+        incident = await self._store.write_alerts(key, noted.next_sequence, _entries(taken))
+        if incident is not None and incident.phase is not Phase.CLOSED:
+            self._wake(incident)
 
 
 def _with_ends(spec: WorkloadRecordSpec, ended: Mapping[str, Alert]) -> WorkloadRecordSpec:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from responder.actions.notify import Told
-from responder.clients.kubernetes import NotFound
+from responder.clients.kubernetes import Conflict, NotFound
 from responder.incidents.model import Incident
 from responder.pipeline.drive import Drivers
 from responder.pipeline.respond import AT_ONCE, Step
@@ -49,6 +49,9 @@ class Desk:
     pauses: list[timedelta] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     gone: bool = False
+    # So many steps meet another writer.
+    crossed: int = 0
+    on_step: Callable[[], None] = lambda: None
 
     async def get(self, namespace: str, name: str) -> Incident:
         if self.gone:
@@ -66,6 +69,10 @@ class Desk:
         for act in self.meanwhile:
             act()
         self.meanwhile.clear()
+        self.on_step()
+        if self.crossed:
+            self.crossed -= 1
+            raise Conflict(409, "Conflict", "changed", {})
         return Step(incident, self.pauses.pop(0) if self.pauses else LONG)
 
     async def notify(self, incident: Incident, file: RuleFile | None) -> Told:
@@ -103,6 +110,19 @@ def test_what_comes_during_a_step_that_is_followed_at_once_is_looked_at_at_once(
             desk.meanwhile.append(lambda: arrives(desk, drivers))
             await LoopClock(AT).sleep(1)
         assert desk.looks == [1, 2]
+
+    run_story(story())
+
+
+def test_two_writers_that_keep_at_it_meet_more_and_more_seldom() -> None:
+    """Each conflict comes with news of what the other one wrote, which must not cut the pause short."""
+
+    async def story() -> None:
+        desk = Desk(fresh(), crossed=1000)
+        async with driving(desk) as drivers:
+            desk.on_step = lambda: arrives(desk, drivers)
+            await LoopClock(AT).sleep(2)
+        assert 3 < len(desk.looks) < 12
 
     run_story(story())
 

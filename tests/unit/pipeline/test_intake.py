@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from responder.alerts.model import Alert
 from responder.incidents.advance import settled
-from responder.incidents.model import Incident
+from responder.incidents.model import MAX_ALERTS, Incident
+from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec
+from responder.incidents.store import IncidentStore
 from responder.pipeline.close import close, finish
+from responder.pipeline.follow import follow
 from responder.pipeline.intake import IntakeUnavailable, Receipt
 from responder.sandbox.api.faults import Delay, FaultRule
+from responder.workloads.key import WorkloadKey
 from tests.property.deliveries import Instance, Tale
 from tests.property.desk import KEY, Desk, alert_of, desk
 from tests.shared import run_story
@@ -79,6 +86,77 @@ def test_an_incident_that_closed_unseen_takes_no_more(tmp_path: Path) -> None:
             assert await deliver(here, SECOND) == Receipt(accepted=1, held=0)
             assert set((await only_incident(here)).spec.alerts) == {FIRST.name}
             assert set((await only_incident(here, 2)).firing) == {SECOND.name}
+
+    run_story(story())
+
+
+class Interrupted(IncidentStore):
+    """Somebody else does something just before a record is written."""
+
+    before_update: Callable[[], Awaitable[object]]
+
+    async def update_record(
+        self, key: WorkloadKey, change: Callable[[WorkloadRecordSpec], WorkloadRecordSpec]
+    ) -> WorkloadRecord:
+        await self.before_update()
+        return await super().update_record(key, change)
+
+
+async def close_first(here: Desk, *, followed: bool = False) -> Incident:
+    """End the first incident, up to the writing of what follows."""
+    incident = await only_incident(here)
+    status = settled(incident.status, here.clock.now(), KEY.incident_name(2) if followed else None, "over")
+    return await close(here.leader, incident, status, here.clock.now())
+
+
+def end_of(instance: Instance, here: Desk) -> Alert:
+    return replace(alert_of(instance, 0, firing=True), ends_at=here.clock.now() + timedelta(seconds=30))
+
+
+def test_an_end_reaches_the_incident_that_follows_before_the_sequence_moves_on(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            await deliver(here, FIRST)
+            closed = await close_first(here, followed=True)
+            # The leader dies having opened what follows.
+            await follow(here.leader, KEY, 2, dict(closed.firing), here.clock.now())
+            await here.replicas[0].intake.take([end_of(FIRST, here)])
+            assert not (await only_incident(here, 2)).firing
+            await finish(here.leader, here.clock, closed)
+            assert not (await only_incident(here, 2)).firing
+
+    run_story(story())
+
+
+def test_an_end_that_meets_the_opening_of_what_follows_reaches_it(tmp_path: Path) -> None:
+    """Looked for before it was opened, and noted after the sequence moved on."""
+
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            await deliver(here, FIRST)
+            closed = await close_first(here, followed=True)
+            store = Interrupted(here.replicas[0].kubernetes)
+            store.before_update = lambda: finish(here.leader, here.clock, closed)
+            here.replicas[0].intake._store = store
+            await here.replicas[0].intake.take([end_of(FIRST, here)])
+            assert not (await only_incident(here, 2)).firing
+
+    run_story(story())
+
+
+def test_the_end_of_what_is_held_is_noted_also_while_the_open_incident_is_full(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            await deliver(here, FIRST)
+            await finish(here.leader, here.clock, await close_first(here))
+            intake, one = here.replicas[0].intake, alert_of(SECOND, 0, firing=True)
+            await intake.take([replace(one, fingerprint=f"{n:016x}") for n in range(MAX_ALERTS)])
+            assert len((await only_incident(here, 2)).spec.alerts) == MAX_ALERTS
+            receipt = await intake.take([end_of(FIRST, here)])
+            assert receipt == Receipt(accepted=0, held=1)
+            record = await here.leader.find_record(KEY)
+            assert record is not None
+            assert not record.spec.held[FIRST.name].firing
 
     run_story(story())
 
