@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from responder.rules.conditions import Comparison, Condition, combine, holds
-from responder.rules.facts import Series, step_of, truths_of
+from responder.rules.facts import Series, step_of
 from responder.rules.model import Metric
 
 
@@ -30,17 +30,15 @@ class Run:
 
 def find_runs(
     condition: Condition,
+    truths: Mapping[datetime, bool | None],
     series: Mapping[str, Series],
     counted: Mapping[Comparison, Series],
     metrics: Mapping[str, Metric],
-    *,
-    until: datetime | None = None,
 ) -> tuple[Run, ...]:
-    """The runs of instants at which the condition was true, oldest first; only what is before `until`.
+    """The runs of instants at which the condition was true, oldest first, as `truths` are.
 
     `counted` are the bad samples, or where a metric does not count those the samples, in each short window.
     """
-    truths = {at: truth for at, truth in truths_of(condition, series).items() if until is None or at < until}
     step = step_of(truths) or timedelta()
     found = []
     for truth, group in groupby(truths, key=lambda at: truths[at]):

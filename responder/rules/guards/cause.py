@@ -68,7 +68,8 @@ def caused_by_rollout(facts: Facts) -> Verdict:
 def _doubt_before(facts: Facts, bad: Revision, began: datetime) -> Verdict | None:
     """Whether the trouble was there before the rollout, or may have been."""
     check, condition = "CausedByRollout", facts.rule.condition
-    found = find_runs(condition, facts.series, facts.counted, facts.file.metrics, until=began)
+    earlier = {at: truth for at, truth in facts.truths.items() if at < began}
+    found = find_runs(condition, earlier, facts.series, facts.counted, facts.file.metrics)
     runs = [run for run in found if run.last >= began - facts.file.rollback.clean_gap]
     sure = [run for run in runs if run.sure]
     doubtful = [run for run in runs if run.sure is None or _goes_on(facts, run)]

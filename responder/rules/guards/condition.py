@@ -77,13 +77,12 @@ def _holds_lately(facts: Facts, evidence: Mapping[str, str | float | None]) -> V
         return unknown(check, "DataStale", f"{text}: {said(facts)}.", **evidence)
     text = f"{condition} holds over the long range, and at short range not once in the last {since}"
     enough = {
-        name: facts.series.get(name, {})
+        name: {at: value for at, value in facts.series.get(name, {}).items() if at > facts.now - span}
         for leaf, measured in facts.measurements.items()
         if (name := leaf.metric) in metrics
         and (measured.samples or 0.0) * min(1.0, span / measured.range) >= metrics[name].min_samples
     }
-    told = truths_of(condition, enough)
-    if not any(told[at] is False for at in told if at > facts.now - span):
+    if False not in truths_of(condition, enough).values():
         return unknown(check, "TooFewSamples", f"{text}, on too few samples: {said(facts)}.", **evidence)
     return failed(check, "OverAtShortRange", f"{text}: it is over. {said(facts)}.", **evidence)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from responder.rules.conditions import Condition, comparisons, holds
-from responder.rules.facts import DependencyState, Facts, enough_of, values_of
+from responder.rules.facts import DependencyState, Facts, enough_of, truths_of, values_of
 from responder.rules.guards.cause import find_onset
 from responder.rules.guards.wording import clock, evidence_of, said_of
 from responder.rules.model import Dependency
@@ -67,6 +67,7 @@ def _bad_at_onset(facts: Facts, condition: Condition, state: DependencyState) ->
     # Its threshold may be crossed later than the service's own, by the same fault.
     until = onset + max(metrics[leaf.metric].onset_range for leaf in comparisons(condition))
     since = onset - facts.file.rollback.clean_gap
-    runs = find_runs(condition, state.series, state.counted, metrics)
+    truths = truths_of(condition, state.series)
+    runs = find_runs(condition, truths, state.series, state.counted, metrics)
     near = [run for run in runs if run.first < until and run.last >= since and run.sure is not False]
     return next((run for run in near if run.sure), near[0] if near else None)
