@@ -248,7 +248,8 @@ class Catalog:
 
     def by_kind(self, api_version: str, kind: str) -> Resource | None:
         """Return the resource whose objects bear this apiVersion and kind."""
-        return next((r for r in self if r.api_version == api_version and r.kind == kind), None)
+        # The kind first: it is at hand, while a version has to be put together for each resource.
+        return next((r for r in self if r.kind == kind and r.api_version == api_version), None)
 
     def has_group(self, group: str) -> bool:
         """Tell whether anything is served under the group."""
