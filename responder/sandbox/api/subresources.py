@@ -20,7 +20,7 @@ from responder.sandbox.api.selectors import label_selector_of, selector_text
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Store
 from responder.sandbox.api.structure import Structure
-from responder.sandbox.api.verbs import Verbs, apply_patch, check_place
+from responder.sandbox.api.verbs import Verbs, apply_patch, check_patch_type, check_place
 
 _SCALE = Resource("autoscaling", "v1", "scale", "Scale", "scale")
 _TOKEN_SECONDS = 3600
@@ -67,6 +67,8 @@ class Subresources:
         if call.target.verb == "get":
             return Reply(200, scale)
         call.check_options()
+        if call.target.verb == "patch":
+            check_patch_type(call, resource)
         wanted = apply_patch(call, scale) if call.target.verb == "patch" else parse_body(call, _SCALE)[0]
         wanted["metadata"] = wanted.get("metadata") or {}
         check_place(call, wanted)

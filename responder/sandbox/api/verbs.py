@@ -78,7 +78,7 @@ class Verbs:
 
     def patch(self, call: Call, resource: Resource) -> Reply:
         """Change the object by one of the four kinds of patch."""
-        _check_patch_type(call, resource)
+        check_patch_type(call, resource)
         call.check_options()
         if call.content_type == APPLY_PATCH:
             return self._apply(call, resource)
@@ -270,7 +270,8 @@ def check_place(call: Call, obj: Object) -> None:
             )
 
 
-def _check_patch_type(call: Call, resource: Resource) -> None:
+def check_patch_type(call: Call, resource: Resource) -> None:
+    """Return when resource can be patched so; ApiError 415 otherwise."""
     if resource.custom and call.content_type not in _CUSTOM_PATCHES:
         raise status.unsupported_media_type(_CUSTOM_PATCHES)
     if call.content_type not in _PATCHES:

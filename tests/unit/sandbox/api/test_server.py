@@ -262,6 +262,11 @@ def test_scale_is_a_resource_of_its_own(make_store: MakeStore, make_deployment: 
             assert (scaled.body["kind"], scaled.body["spec"]) == ("Scale", {"replicas": 4})
             assert scaled.body["status"]["selector"] == "app=payment-service"
             assert (await client.ask("GET", ONE)).body["spec"]["replicas"] == 4
+            odd = await client.ask(
+                "PATCH", f"{ONE}/scale", {"spec": {"replicas": 9}}, content_type="text/plain"
+            )
+            assert odd.status == 415
+            assert (await client.ask("GET", ONE)).body["spec"]["replicas"] == 4
 
     run_story(story())
 
