@@ -96,14 +96,16 @@ class App:
         opened, elector = self.incidents, self.elector
         found = f"{len(opened.incidents())} open" if opened.listed else opened.problem
         leader = elector.leader
-        watched = self.watch is None or self.watch.listed
+        watched = self.watch is None or self.watch.settled
+        unseen = "" if self.watch is None else self.watch.problem
         return Readiness(
             (
                 ReadinessCheck("rules", True, f"{len(self.rules.files)} rule files"),
                 ReadinessCheck("incidents", opened.listed, found),
                 # Without a leader alerts are taken in all the same; responder_leading tells who watches it.
                 ReadinessCheck("leader", True, elector.problem or f"{leader or 'nobody'} leads"),
-                ReadinessCheck("revisions", watched, "" if watched else "workloads are not watched yet"),
+                # What of some namespace can't be seen must not keep the others' alerts from being taken in.
+                ReadinessCheck("revisions", watched, unseen if watched else "workloads are not watched yet"),
             )
         )
 
@@ -179,6 +181,7 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
             clients.kubernetes, clock, settings.namespace, _candidate(settings), settings.lease_duration
         )
         app = App("", rules, incidents, elector)
+        metrics.unwatched.set_function(lambda: 0 if app.watch is None else app.watch.unwatched)
         parts = Parts(settings, clock, rules, metrics, clients, incidents, intake)
         application = web_app(intake, interactions, app.readiness, metrics, settings, clock)
         async with alongside(incidents.run(), elector.run(lambda term: _lead(app, parts, term))):

@@ -80,6 +80,11 @@ class Metrics:
             "Incidents that are open now, as every replica knows them",
             registry=self.registry,
         )
+        self.unwatched = Gauge(
+            "responder_unwatched_workloads",
+            "Workloads of rule files that the replica which leads has never been able to see",
+            registry=self.registry,
+        )
         self.ready = Gauge(
             "responder_ready",
             "1 when this process could do its work, as /readyz says",

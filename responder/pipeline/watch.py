@@ -81,9 +81,20 @@ class RevisionWatch:
         ]
 
     @property
-    def listed(self) -> bool:
-        """True once everything was seen whole."""
-        return all(scene.listed for scene in self._scenes)
+    def settled(self) -> bool:
+        """True once everything was seen whole, or had its time: what can't be seen holds up nothing else."""
+        late = asyncio.get_running_loop().time() > self._late_seconds
+        return late or all(scene.listed for scene in self._scenes)
+
+    @property
+    def problem(self) -> str:
+        """What can't be watched, and why, for as long as that is so; empty where everything is."""
+        return "; ".join(scene.problem for scene in self._scenes if not scene.listed and scene.problem)
+
+    @property
+    def unwatched(self) -> int:
+        """How many workloads nobody can watch."""
+        return sum(len(scene.ledgers) for scene in self._scenes if not scene.listed and scene.problem)
 
     async def caught_up(self, key: WorkloadKey) -> bool:
         """Whether the workload's ledger says what served when this watch began; waited for at first, for 5 s.
@@ -140,7 +151,9 @@ class _Scene:
         self._kubernetes = kubernetes
         self._clock = clock
         self._namespace = namespace
-        self._ledgers = ledgers
+        self.ledgers = ledgers
+        # Why it can't be watched, until it was seen whole once.
+        self.problem = ""
         for ledger in ledgers:
             ledger.look_anew = partial(self._look, [ledger], continuous=False)
         self.watched = {
@@ -167,7 +180,7 @@ class _Scene:
                 log.exception("watch_broke", namespace=self._namespace, what=what)
                 self._on_unexpected("watch")
             self._unseen.add(what)
-            for ledger in self._ledgers:
+            for ledger in self.ledgers:
                 ledger.lose()
             await self._clock.sleep(pause_seconds)
             pause_seconds = min(pause_seconds * 2, LONGEST_RETRY_SECONDS)
@@ -179,7 +192,7 @@ class _Scene:
                     self._objects[what] = {_uid(item): _kept(item) for item in seen.items}
                     self._unseen.discard(what)
                     # Between the last event and this list anything can have begun unseen.
-                    self._look(self._ledgers, continuous=False)
+                    self._look(self.ledgers, continuous=False)
                 case Changed():
                     known = self._objects[what]
                     before = known.pop(_uid(seen.object), None)
@@ -191,17 +204,21 @@ class _Scene:
                     if before is not None and _template(before) != _template(seen.object):
                         for ledger in concerned:
                             self._on_template(ledger.key)
+                case Gap() if not self.listed:
+                    self.problem = f"{what} in {self._namespace}: {seen.reason}"
+                    log.error("workloads_out_of_reach", namespace=self._namespace, what=what, why=seen.reason)
                 case Gap():
                     log.info("watch_gap", namespace=self._namespace, what=what, why=seen.reason)
                 case _:
                     assert_never(seen)
+            del seen  # a list would stay whole, with what is not kept of it, until the next event
 
     def _concerned(self, *objects: Object | None) -> list[WorkloadLedger]:
         """The ledgers that a change can say anything new to: of the workload itself, or of its owner."""
         uids = {uid for obj in objects if obj is not None for uid in (_uid(obj), *_owners(obj))}
         workloads = self._objects.get("workloads", {})
         names = {workloads[uid]["metadata"]["name"] for uid in uids & workloads.keys()}
-        return [ledger for ledger in self._ledgers if ledger.key.name in names]
+        return [ledger for ledger in self.ledgers if ledger.key.name in names]
 
     def _look(self, ledgers: list[WorkloadLedger], *, continuous: bool) -> None:
         if not self.listed or self._unseen or not ledgers:

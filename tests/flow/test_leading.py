@@ -14,6 +14,7 @@ from tests.flow.harness import LEAVE, QUICK, SHORT, Stage, stage
 from tests.flow.test_asked import asked
 from tests.shared import run_story
 
+MINUTE = timedelta(minutes=1)
 LEASES = "leases.coordination.k8s.io"
 
 
@@ -44,6 +45,28 @@ def test_one_replica_says_it_leads_and_the_other_once_the_first_has_gone(tmp_pat
                 await here.stop()
                 await here.until(lambda: other.leading, timedelta(seconds=5), "the other leads")
                 assert await says_it_leads(other.url)
+
+    run_story(story())
+
+
+def test_a_namespace_that_may_not_be_watched_is_shown_and_holds_up_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, alone=False, **QUICK) as here:
+            file = tmp_path / "rules" / "payment-service.yaml"
+            other = file.read_text().replace("namespace: payments", "namespace: elsewhere")
+            file.with_name("other.yaml").write_text(other.replace("payment-service", "other-service"))
+            # There the account of the responder has no rights.
+            async with running(here.settings, here.world.clock) as app:
+                await here.until(lambda: app.leading and app.readiness().ready, MINUTE / 2, "ready")
+                await here.rest(timedelta(seconds=5))
+                (check,) = (each for each in app.readiness().checks if each.name == "revisions")
+                assert check.ok
+                assert "elsewhere" in check.message
+                assert await says(app.url, "responder_unwatched_workloads") == 1
+                # The other one is rolled back as ever.
+                await here.rest(4 * MINUTE)
+                here.world.release("v2", error_rate=0.06)
+                await here.phase("Settling", 5 * MINUTE)
 
     run_story(story())
 

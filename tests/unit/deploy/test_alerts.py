@@ -27,7 +27,7 @@ def test_all_page_past_the_responder_but_the_one_that_strangers_can_cause() -> N
     paging = {"severity": "critical", "responder_fallback": "pagerduty"}
     told = {name: rule["labels"] for name, rule in alerts().items() if rule["labels"] != paging}
     assert told == {"ResponderRefusesStrangers": {"severity": "warning"}}
-    assert len(alerts()) == 9
+    assert len(alerts()) == 10
 
 
 @pytest.mark.parametrize("metric", ["responder_webhooks_total", "responder_alerts_refused_total"])
@@ -53,7 +53,7 @@ def test_the_sandbox_reads_them_and_every_metric_exists() -> None:
     assert [rule.name for rule in group.rules] == list(alerts())
     known = set(re.findall(r"^# TYPE (\w+)", Metrics().render().decode(), re.MULTILINE))
     named = {name for rule in alerts().values() for name in re.findall(r"responder_\w+(?=\{)", rule["expr"])}
-    assert len(named) == 6
+    assert len(named) == 7
     assert named <= known
 
 
