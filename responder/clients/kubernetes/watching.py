@@ -87,6 +87,7 @@ async def observe(
                 version = listed.resource_version
                 heard_at = loop.time()
                 yield Listed(listed.items, version)
+                del listed  # whole, with what nobody keeps of it, for as long as the watch goes on
             events = api.watch(path, resource_version=version, **selectors)
             async with aclosing(cast("_Closable", events)):
                 async for event in events:

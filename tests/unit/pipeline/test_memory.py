@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import weakref
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from responder.clients.kubernetes.model import Listed, ObjectList, WatchEvent
+from responder.clients.kubernetes.watching import observe
 from responder.pipeline.watch import _kept
+from responder.sandbox.virtual_time import LoopClock
+from responder.tasks import alongside
 from tests.property.deliveries import Instance, Tale
 from tests.property.desk import KEY, alert_of, desk
 from tests.shared import run_story
@@ -37,3 +46,45 @@ def test_workloads_share_the_texts_that_all_have() -> None:
     assert first == second == {"metadata": {"name": "checkout"}, "spec": {"policy": "Always it"}}
     assert first["spec"]["policy"] is second["spec"]["policy"]
     assert next(iter(first)) is next(iter(second))
+
+
+class Items(list[Any]):
+    """A list that can be waited for to be gone."""
+
+
+class Api:
+    """Has one list, and watches that tell nothing."""
+
+    def __init__(self, items: Items) -> None:
+        self._listed: ObjectList | None = ObjectList(items, "7")
+
+    async def list(self, path: str, *, label_selector: str, field_selector: str) -> ObjectList:
+        assert self._listed is not None
+        listed, self._listed = self._listed, None
+        return listed
+
+    async def watch(self, path: str, **query: str) -> AsyncIterator[WatchEvent]:
+        await asyncio.Event().wait()
+        yield WatchEvent("ADDED", {})
+
+
+def test_a_watch_keeps_nothing_of_the_list_that_it_began_with() -> None:
+    async def story() -> None:
+        clock = LoopClock(datetime(2026, 1, 1, tzinfo=UTC))
+        items = Items([{}])
+        there = weakref.ref(items)
+        seen: list[int] = []
+
+        async def follow(api: Api) -> None:
+            async for each in observe(api, clock, "/things", "", ""):
+                assert isinstance(each, Listed)
+                seen.append(len(each.items))
+                del each
+
+        async with alongside(follow(Api(items))):
+            del items
+            await clock.sleep(1)
+            assert seen == [1]
+            assert there() is None
+
+    run_story(story())
