@@ -132,8 +132,7 @@ class Responder:
             case Phase.SETTLING:
                 return await self._settle(incident)
             case Phase.CLOSED:
-                following = await finish(self._store, self._clock, incident)
-                return Step(incident, AT_ONCE, following)
+                return Step(incident, AT_ONCE, await finish(self._store, self._clock, incident))
             case _:
                 assert_never(incident.phase)
 
@@ -359,7 +358,9 @@ class Responder:
             return Step(closed, AT_ONCE)
         if fit_status(incident, status) != incident.status:
             incident = await self._store.record(incident, status)
-        return Step(incident, self._turns.rest(self._decide_every))
+        ask = incident.status.ask
+        left = None if ask is None else ask.expires_at - self._clock.now()
+        return Step(incident, self._turns.rest(self._decide_every, left))
 
     async def _end(
         self, incident: Incident, outcome: Outcome, verdict: Verdict, checks: tuple[Verdict, ...]

@@ -46,12 +46,14 @@ class Turns:
         self._urgent = 0
         self._none_urgent = asyncio.Event()
 
-    def rest(self, every: timedelta) -> timedelta:
+    def rest(self, every: timedelta, left: timedelta | None = None) -> timedelta:
         """How long until something is looked at again without a reason: `every`, or longer if there are many.
 
-        Up to 100 incidents are judged anew every 15 s, 1,000 every 150 s.
+        Up to 100 incidents are judged anew every 15 s, 1,000 every 150 s. But no longer than what is `left`
+        until something is due.
         """
-        return max(every, self._count() * self._apart)
+        long = max(every, self._count() * self._apart)
+        return long if left is None or left <= timedelta() else min(long, left)
 
     @asynccontextmanager
     async def turn(self, *, routine: asyncio.Event | None) -> AsyncIterator[None]:

@@ -44,6 +44,20 @@ def test_nobody_decides_in_time(tmp_path: Path) -> None:
     run_story(story())
 
 
+def test_it_runs_out_in_time_however_seldom_it_is_looked_at(tmp_path: Path) -> None:
+    async def story() -> None:
+        patience = {"alerts": {"very-slow": {"decide_within": "3m"}}}
+        seldom = {"decide_every": timedelta(minutes=20)}
+        async with stage(tmp_path, SHORT, patience, settings=seldom, **QUICK) as here:
+            await asked(here)
+            until = expiry(here)
+            await here.phase("Closed", timedelta(minutes=4))
+            assert here.status()["outcome"] == "Expired"
+            assert timedelta() <= here.at("closedAt") - until < timedelta(seconds=6)
+
+    run_story(story())
+
+
 def test_the_rule_may_want_an_undo_then(tmp_path: Path) -> None:
     async def story() -> None:
         patience = {"alerts": {"very-slow": {"decide_within": "2m", "on_expiry": "rollback"}}}

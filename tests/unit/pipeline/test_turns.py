@@ -120,6 +120,12 @@ def test_the_more_there_are_the_more_seldom_each_is_looked_at_again(count: int, 
     assert turns(count=count).rest(timedelta(seconds=15)) == timedelta(seconds=seconds)
 
 
+@pytest.mark.parametrize(("left", "seconds"), [(20, 20), (1, 1), (200, 150), (0, 150), (-5, 150)])
+def test_nothing_that_is_due_waits_for_its_turn(left: int, seconds: int) -> None:
+    rest = turns(count=1000).rest(timedelta(seconds=15), timedelta(seconds=left))
+    assert rest == timedelta(seconds=seconds)
+
+
 def test_who_is_hurried_waits_for_no_turn_of_routine() -> None:
     async def story() -> None:
         shared, hurried, clock = turns(), Event(), LoopClock(datetime(2026, 1, 1, tzinfo=UTC))
