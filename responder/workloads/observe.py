@@ -45,9 +45,7 @@ def _continued(serving: Serving, revision: Revision | None, now: datetime) -> Se
 
 def _begun(revision: Revision, now: datetime, *, continuous: bool) -> Serving:
     began = now if continuous else None if revision.reused else revision.created_at
-    return Serving(
-        revision=parse_revision(revision), seen=continuous, first_serving_at=began, noticed_at=now
-    )
+    return Serving(revision=parse_revision(revision), seen=continuous, first_serving_at=began, noticed_at=now)
 
 
 def _completed(serving: Serving, history: History, now: datetime) -> Serving:
