@@ -34,6 +34,8 @@ UNATTRIBUTED = "Unattributed"
 _ATTEMPTS = 6
 # Deliveries under way at once; one beyond is answered 503 and comes again.
 _MOST_DELIVERIES = 64
+# Of these, those with alerts that no rule file speaks of: one incident takes them all, one after the other.
+_MOST_UNATTRIBUTED = 8
 # Two senders' and a resend's: with more of them under way, a storm has begun.
 _FEW_DELIVERIES = 4
 # People are told of alerts that wait beside the answer to the sender, which must not hang on it for long.
@@ -97,6 +99,7 @@ class Intake:
         self._telling = False
         self._locks: defaultdict[WorkloadKey, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._under_way = 0
+        self._unattributed_under_way = 0
         self._eased = asyncio.Event()
         # The incident of each workload that was written to last: mostly the one that is still open.
         self._latest: dict[WorkloadKey, int] = {}
@@ -152,9 +155,21 @@ class Intake:
     async def _try(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt | ResponderError:
         """An error of one workload is told to the sender only when the others' alerts are written down."""
         try:
+            if key == self.unattributed:
+                return await self._take_unattributed(alerts)
             return await self._take(key, alerts)
         except ResponderError as error:
             return error
+
+    async def _take_unattributed(self, alerts: list[Alert]) -> Receipt:
+        """Take them in beside few others of their kind: noise must leave room for what a rule speaks of."""
+        if self._unattributed_under_way >= _MOST_UNATTRIBUTED:
+            raise IntakeUnavailable("Too many alerts that no rule speaks of are being written already.", 5)
+        self._unattributed_under_way += 1
+        try:
+            return await self._take(self.unattributed, alerts)
+        finally:
+            self._unattributed_under_way -= 1
 
     async def _take(self, key: WorkloadKey, alerts: list[Alert]) -> Receipt:
         async with self._locks[key]:

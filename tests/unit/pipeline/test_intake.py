@@ -20,6 +20,7 @@ from responder.pipeline.close import close, finish
 from responder.pipeline.follow import follow
 from responder.pipeline.intake import IntakeUnavailable, Receipt
 from responder.sandbox.api.faults import Delay, FaultRule
+from responder.tasks import together
 from responder.workloads.key import WorkloadKey
 from tests.property.deliveries import Instance, Tale
 from tests.property.desk import KEY, Desk, alert_of, desk
@@ -100,6 +101,30 @@ class Interrupted(IncidentStore):
     ) -> WorkloadRecord:
         await self.before_update()
         return await super().update_record(key, change)
+
+
+def test_what_no_rule_speaks_of_leaves_room_for_what_one_does(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            here.server.faults.add(FaultRule("*", "/(incidents|workloadrecords)", Delay(0.05)))
+            intake, known = here.replicas[0].intake, alert_of(FIRST, 0, firing=True)
+
+            async def foreign(number: int) -> bool:
+                labels = {"alertname": f"Foreign{number}"}
+                try:
+                    await intake.take([replace(known, fingerprint=f"{number:016x}", labels=labels)])
+                except IntakeUnavailable:
+                    return False
+                return True
+
+            async with together() as group:
+                noise = [group.create_task(foreign(number)) for number in range(100)]
+                await here.clock.sleep(0.01)
+                intake.check_room()
+                assert await deliver(here, FIRST) == Receipt(accepted=1, held=0)
+            assert 0 < sum(each.result() for each in noise) < 100
+
+    run_story(story())
 
 
 async def close_first(here: Desk, *, followed: bool = False) -> Incident:
