@@ -29,8 +29,10 @@ from responder.workloads.key import WorkloadKey
 log = structlog.get_logger(__name__)
 
 _EVERY_SECONDS = 60.0
-# One look may fall between an Alertmanager's restart and the alert's return; two in a row seldom do.
-_LOOKS_UNTIL_VANISHED = 2
+# After an Alertmanager's restart an alert may take two minutes to return: Prometheus sends it again at the
+# first evaluation a minute after it did last.
+# Source: https://prometheus.io/docs/prometheus/latest/command-line/prometheus/ (rules.alert.resend-delay)
+_LOOKS_UNTIL_VANISHED = 3
 
 
 class Reconcile:

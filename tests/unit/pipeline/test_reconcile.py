@@ -87,11 +87,29 @@ def test_an_incident_that_cannot_be_written_to_keeps_no_other_from_hearing_what_
                 **parts,
             )
             looking = asyncio.ensure_future(reconcile.run())
-            await LoopClock(AT).sleep(90)
+            await LoopClock(AT).sleep(150)
             looking.cancel()
             await asyncio.wait([looking])
             # Woken with what stands there now: with what it knows already, a driver goes on waiting.
             assert [(each.key, dict(each.firing)) for each in drivers.woken] == [(KEY, {})]
+
+    run_story(story())
+
+
+def test_an_alert_that_is_back_after_two_minutes_never_vanished(tmp_path: Path) -> None:
+    """As Prometheus sends it again to an Alertmanager that was restarted."""
+
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            store, listing, clock = IncidentStore(cluster.responder), Listing(firing()), LoopClock(AT)
+            drivers = Driving([await store.open(KEY, 1, ENTRIES, AT)])
+            async with looking(store, clock, drivers=drivers, alertmanagers=(listing,)):
+                await clock.sleep(30)
+                listing.alerts = ()
+                await clock.sleep(119)
+                listing.alerts = (firing(),)
+                await clock.sleep(300)
+            assert drivers.woken == []
 
     run_story(story())
 
@@ -196,7 +214,7 @@ def test_looks_in_a_row_begin_anew_when_one_was_away_in_between(tmp_path: Path) 
                     await clock.sleep(60)
                 assert (await held(store))["f1"].firing
                 assert drivers.woken == []
-                await clock.sleep(60)
+                await clock.sleep(120)
                 assert not (await held(store))["f1"].firing
                 assert len(drivers.woken) == 1
 
