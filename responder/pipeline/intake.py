@@ -36,8 +36,8 @@ _ATTEMPTS = 6
 _MOST_DELIVERIES = 64
 # Of these, those with alerts that no rule file speaks of: one incident takes them all, one after the other.
 _MOST_UNATTRIBUTED = 8
-# Two senders' and a resend's: with more of them under way, a storm has begun.
-_FEW_DELIVERIES = 4
+# Two senders': with more of them under way, a storm has begun.
+_FEW_DELIVERIES = 2
 # People are told of alerts that wait beside the answer to the sender, which must not hang on it for long.
 _TELL_SECONDS = 10
 
