@@ -80,6 +80,16 @@ async def _followed(here: Scene) -> None:
     await here.phase("Closed", LONG)
 
 
+async def _held_outlives_release(here: Scene) -> None:
+    release(here, "v2", latency_p95="9s")
+    await decide(here, LEAVE)
+    await here.phase("Closed", LONG)
+    # As slow as before: the alert never ends, and no delivery tells anything new.
+    release(here, "v3", latency_p95="9s")
+    await decide(here, LEAVE, sequence=2)
+    await here.phase("Closed", LONG, sequence=2)
+
+
 async def decide(here: Scene, action_id: str, sequence: int = 1) -> None:
     """Click once the question is shown, and again as long as it stands: a click can meet nobody."""
     while True:
@@ -110,5 +120,6 @@ STORIES: Mapping[str, Story] = {
         Story("told", _told, _TELLS),
         Story("not-recovered", _not_recovered, {"rollback": {"settle": "4s"}}),
         Story("followed", _followed),
+        Story("held-outlives-release", _held_outlives_release, _ASKS),
     )
 }
