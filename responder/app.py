@@ -36,7 +36,7 @@ from responder.pipeline.gather import Gatherer
 from responder.pipeline.intake import Intake
 from responder.pipeline.interactions import Interactions
 from responder.pipeline.open_incidents import OpenIncidents
-from responder.pipeline.others import OtherWorkloads
+from responder.pipeline.others import OtherWorkloads, brake_of
 from responder.pipeline.owned import Resuming
 from responder.pipeline.reconcile import Reconcile
 from responder.pipeline.refusals import Refusals
@@ -47,7 +47,6 @@ from responder.pipeline.turns import Turns
 from responder.pipeline.watch import RevisionWatch
 from responder.rules.load import load_rules
 from responder.rules.model import RuleSet
-from responder.rules.storm import StormBrake
 from responder.settings import Settings
 from responder.tasks import alongside, together
 from responder.telemetry import Metrics
@@ -60,6 +59,9 @@ log = structlog.get_logger(__name__)
 
 # What deliveries under way get when the process stops; the pod's grace period is longer.
 _LAST_ANSWERS_SECONDS = 15.0
+# Connections to Prometheus and Alertmanager outlast the pause between two judgements, where the library's own
+# 15 s would close each just before it is used again.
+_KEEP_ALIVE_SECONDS = 60.0
 # More new objects than an undo makes: with Python's own 700, several looks for garbage fall into each.
 _GARBAGE_AT = 10_000
 # What broke beside the driving of incidents is begun again after so long, doubled each time.
@@ -216,7 +218,7 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
         ActiveAlerts(clients.alertmanagers, settings.receiver),
         clock,
         settings.namespace,
-        others=OtherWorkloads(parts.incidents.incidents, rules, _brake(settings)),
+        others=OtherWorkloads(parts.incidents.incidents, rules, brake_of(settings)),
         protected=settings.protected_namespaces,
         look_at_secrets=settings.look_at_secrets,
         look_for_drivers=settings.look_for_drivers,
@@ -289,18 +291,11 @@ async def _keep_running(work: _Lasting, clock: Clock, metrics: Metrics) -> None:
         pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
 
 
-def _brake(settings: Settings) -> StormBrake:
-    return StormBrake(
-        workloads=settings.storm_workloads,
-        within=settings.storm_within,
-        wait=settings.storm_wait,
-        calm=settings.storm_calm,
-    )
-
-
 async def _connect(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Clients:
     """Make every client; the stack closes them."""
-    session = await stack.enter_async_context(aiohttp.ClientSession())
+    session = await stack.enter_async_context(
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=_KEEP_ALIVE_SECONDS))
+    )
     kubernetes = await connect(settings.kubeconfig, settings.context, clock=clock, identity=settings.identity)
     stack.push_async_callback(kubernetes.close)
     slack = None

@@ -75,24 +75,15 @@ class Metrics:
             "Defects that ended one piece of work, which is tried again, and nothing else",
             "work",
         )
-        self.open_incidents = Gauge(
-            "responder_open_incidents",
-            "Incidents that are open now, as every replica knows them",
-            registry=self.registry,
+        self.open_incidents = self._gauge(
+            "responder_open_incidents", "Incidents that are open now, as every replica knows them"
         )
-        self.unwatched = Gauge(
+        self.unwatched = self._gauge(
             "responder_unwatched_workloads",
             "Workloads of rule files that the replica which leads has never been able to see",
-            registry=self.registry,
         )
-        self.ready = Gauge(
-            "responder_ready",
-            "1 when this process could do its work, as /readyz says",
-            registry=self.registry,
-        )
-        self.leading = Gauge(
-            "responder_leading", "1 while this replica holds the Lease and acts", registry=self.registry
-        )
+        self.ready = self._gauge("responder_ready", "1 when this process could do its work, as /readyz says")
+        self.leading = self._gauge("responder_leading", "1 while this replica holds the Lease and acts")
         self.step_seconds = Histogram(
             "responder_step_seconds",
             "How long each step from webhook to outcome took",
@@ -122,6 +113,9 @@ class Metrics:
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)
+
+    def _gauge(self, name: str, documentation: str) -> Gauge:
+        return Gauge(name, documentation, registry=self.registry)
 
 
 def bind_incident(namespace: str, name: str) -> AbstractContextManager[None]:

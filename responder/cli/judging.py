@@ -16,9 +16,8 @@ from responder.incidents.model import OPEN_LABEL, Incident, Unreadable, parse_in
 from responder.pipeline.active import ActiveAlerts
 from responder.pipeline.gather import Gatherer
 from responder.pipeline.look import Look, ReadingStore, reading_only
-from responder.pipeline.others import OtherWorkloads
+from responder.pipeline.others import OtherWorkloads, brake_of
 from responder.rules.load import load_rules
-from responder.rules.storm import StormBrake
 from responder.settings import Settings
 from responder.workloads.key import WorkloadKey
 
@@ -37,12 +36,6 @@ async def looking(settings: Settings, clock: Clock) -> AsyncIterator[Look]:
         kubernetes = reading_only(connected)
         store = ReadingStore(kubernetes)
         incidents = await list_open(kubernetes)
-        brake = StormBrake(
-            workloads=settings.storm_workloads,
-            within=settings.storm_within,
-            wait=settings.storm_wait,
-            calm=settings.storm_calm,
-        )
         alertmanagers = tuple(Alertmanager(url, session) for url in settings.alertmanager_urls)
         gatherer = Gatherer(
             kubernetes,
@@ -51,7 +44,7 @@ async def looking(settings: Settings, clock: Clock) -> AsyncIterator[Look]:
             ActiveAlerts(alertmanagers, settings.receiver),
             clock,
             settings.namespace,
-            others=OtherWorkloads(lambda: incidents, rules, brake),
+            others=OtherWorkloads(lambda: incidents, rules, brake_of(settings)),
             protected=settings.protected_namespaces,
             look_at_secrets=settings.look_at_secrets,
             look_for_drivers=settings.look_for_drivers,

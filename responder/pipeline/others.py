@@ -12,10 +12,21 @@ from responder.incidents.model import AlertEntry, Incident
 from responder.rules.facts import Others
 from responder.rules.model import Action, RuleSet
 from responder.rules.storm import StormBrake, Wish
+from responder.settings import Settings
 from responder.workloads.key import WorkloadKey
 
 Labels = Mapping[str, str]
 Alerts = Mapping[str, AlertEntry]
+
+
+def brake_of(settings: Settings) -> StormBrake:
+    """The brake on storms as an operator set it."""
+    return StormBrake(
+        workloads=settings.storm_workloads,
+        within=settings.storm_within,
+        wait=settings.storm_wait,
+        calm=settings.storm_calm,
+    )
 
 
 class OtherWorkloads:

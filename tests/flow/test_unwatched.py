@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from responder.sandbox.api.faults import FaultRule, Refuse
 from tests.flow.harness import QUICK, SHORT, stage
@@ -61,7 +62,9 @@ def test_trouble_between_the_making_and_the_serving_of_what_began_while_nobody_l
 
     async def story() -> None:
         slow = {"alerts": {"high-error-rate": {"for": "3m"}}}
-        plan = {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": "100%"}}}}
+        plan: dict[str, Any] = {
+            "spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": "100%"}}}
+        }
         async with stage(tmp_path, SHORT, slow, **QUICK, **plan) as here:
             await here.rest(4 * MINUTE)
             here.world.release("v2", ready_after="150s", error_rate=0.3)

@@ -151,7 +151,7 @@ def test_an_owner_stands_beside_its_dependent_under_its_name(
 
     async def story() -> None:
         store = make_store()
-        meta = {"name": "one", "namespace": "default"}
+        meta: Object = {"name": "one", "namespace": "default"}
         owner = store.create("configmaps", {"metadata": meta}, manager="test")
         reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "one", "uid": owner["metadata"]["uid"]}
         meta = {"name": "two", "namespace": namespace, "ownerReferences": [{**reference, **change}]}

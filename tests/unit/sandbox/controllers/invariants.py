@@ -204,11 +204,11 @@ def max_unavailable(deployment: Object) -> int:
     if not is_rolling(deployment):
         return 0
     share = _share(deployment, "maxUnavailable", Fraction(0))
-    return min(share or (0 if max_surge(deployment) else 1), deployment["spec"]["replicas"])
+    return min(share or (0 if max_surge(deployment) else 1), int(deployment["spec"]["replicas"]))
 
 
 def _share(deployment: Object, limit: str, rounding: Fraction) -> int:
-    value = deployment["spec"]["strategy"]["rollingUpdate"][limit]
+    value: int | str = deployment["spec"]["strategy"]["rollingUpdate"][limit]
     if isinstance(value, int):
         return value
     # With whole percentages of whole sizes nothing lies between 0 and 1/100.
