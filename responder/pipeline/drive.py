@@ -1,6 +1,7 @@
 """Driving every open incident, each in a task of its own: steps, waiting, trying again, telling people.
 
-One slow or broken incident never holds up another, and telling never holds up a rollback.
+A broken incident holds up no other one, a slow one only for the few seconds of its turn (see turns.py).
+Telling never holds up a rollback.
 """
 
 from __future__ import annotations

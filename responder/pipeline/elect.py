@@ -1,7 +1,8 @@
 """Which replica acts: the one that holds the Lease, and only while it surely does.
 
 Validity is counted on the monotonic clock, from before the request that renewed it; the times in the Lease
-are for people. All work has ended before another replica can take the Lease. Called by app.
+are for people. Before another replica can take the Lease, this one sends no writes any more; what it sent
+just before may still arrive. Called by app.
 """
 
 from __future__ import annotations
