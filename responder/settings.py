@@ -194,7 +194,9 @@ class Settings(BaseSettings):
         default=None, description="a file with the pagerduty_routing_key"
     )
 
-    log_format: Literal["json", "console"] = Field(default="json", description="how log lines are written")
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="how log lines are written: json, or console for people"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -78,8 +78,9 @@ def explain(
 ) -> None:
     """Print the checklist behind a decision: each check, its verdict, and the numbers that it rests on.
 
-    Of an incident: what was recorded when it was judged last. Of a payload: whose alerts they are and by
-    which rules, and with a cluster and Prometheus at hand the judgement that they would get now.
+    Of an incident: what was recorded when it was judged last.
+
+    Of a payload: whose alerts, by which rules, and with a cluster and Prometheus at hand how they are judged.
 
     Nothing is written. A judgement rests on what you may read, and on a dry run of the undo in your name.
     """

@@ -31,8 +31,9 @@ def resume_owner(
 ) -> None:
     """Let the Argo CD or Flux object go on that was paused around an undo of the workload.
 
-    It gets back exactly what made it run by itself before, and then brings what Git holds: put Git right
-    first, or the bad revision returns. What somebody changed meanwhile stays. May be run again.
+    It gets back exactly what made it run by itself before, and then brings what Git holds.
+
+    Put Git right first, or the bad revision returns. What somebody changed meanwhile stays. May be run again.
     """
     place = parse_place(workload)
     if place.name is None:
