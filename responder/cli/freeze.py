@@ -54,7 +54,12 @@ def freeze(
         str | None, typer.Option("--for", metavar="DURATION", help="End it by itself, such as after 2h.")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Also where a freeze is, in its place.")] = False,
-    listed: Annotated[bool, typer.Option("--list", help="Show what is frozen, change nothing.")] = False,
+    listed: Annotated[
+        bool,
+        typer.Option(
+            "--list", help="Show what is frozen, change nothing. Exits 1 where none is seen and not all was."
+        ),
+    ] = False,
     home: HomeOption = None,
     output: OutputOption = Output.TEXT,
     kubeconfig: KubeconfigOption = None,
@@ -66,8 +71,11 @@ def freeze(
     """
     where, clock = parse_place(place), SystemClock()
     if listed:
-        marks = on_cluster(kubeconfig, context, lambda api: list_marks(api, where, home))
-        _show(marks, output)
+        marks, all_seen = on_cluster(kubeconfig, context, lambda api: list_marks(api, where, home))
+        _show(marks, output, all_seen=all_seen)
+        if not (marks or all_seen):
+            # A script that asks before it goes on must not take this for "nothing is frozen".
+            raise typer.Exit(1)
         return
     if not (reason and reason.strip()):
         raise typer.BadParameter("--reason is needed: whoever is asked instead wants to know why")
@@ -130,7 +138,7 @@ def _end(mark: FreezeMark) -> str:
     return "" if mark.until is None else f" until {instant(mark.until)}"
 
 
-def _show(marks: list[Marked], output: Output) -> None:
+def _show(marks: list[Marked], output: Output, *, all_seen: bool) -> None:
     now = SystemClock().now()
     rows = [(each.where, each.mark) for each in marks if each.mark is not None]
     if output is Output.JSON:
@@ -143,7 +151,7 @@ def _show(marks: list[Marked], output: Output) -> None:
             )
         )
     elif not rows:
-        print("Nothing is frozen.")
+        print("Nothing is frozen." if all_seen else "No freeze seen in what could be looked at.")
     else:
         show_table(
             _TITLES,

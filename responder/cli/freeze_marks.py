@@ -86,8 +86,11 @@ async def find_home(kubernetes: Kubernetes, given: str | None) -> str:
     return USUAL_HOME
 
 
-async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> list[Marked]:
-    """Every mark that may be looked at; what may not is named on stderr. Raises NotFoundHere for no place."""
+async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> tuple[list[Marked], bool]:
+    """Every mark that may be looked at, and whether that was all; what was not is named on stderr.
+
+    Raises NotFoundHere for no place.
+    """
     from responder.clients.kubernetes import Forbidden, NotFound, paths
 
     try:
@@ -95,7 +98,7 @@ async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> 
     except (NotFoundHere, Forbidden) as error:
         print(f"responder: the freeze of everything was not looked at: {error}", file=sys.stderr)
         own = ""
-    found = []
+    found, all_seen = [], bool(own)
     try:
         if place.namespace is None:
             seen = (await kubernetes.list(paths.namespaces())).items
@@ -109,12 +112,14 @@ async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> 
             found.append(_marked(where, paths.namespace(view.name), view))
     except (Forbidden, NotFound) as error:
         print(f"responder: namespaces were not looked at: {error}", file=sys.stderr)
+        all_seen = False
     for kind in (place.kind,) if place.kind else KIND_BY_LABEL.values():
         try:
             listed = await kubernetes.list(paths.workloads(kind, place.namespace))
         except Forbidden as error:
             print(f"responder: {kind}s were not looked at: {error}", file=sys.stderr)
+            all_seen = False
             continue
         views = (view for view in map(View, listed.items) if place.name in (None, view.name))
         found += [_marked(f"{kind.lower()} {v.namespace}/{v.name}", "", v) for v in views]
-    return [each for each in found if each.mark is not None]
+    return [each for each in found if each.mark is not None], all_seen

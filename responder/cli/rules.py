@@ -19,7 +19,7 @@ _Folder = Annotated[
     Path, typer.Argument(metavar="[DIR]", help="A rule file, or the folder of rule files.", show_default=True)
 ]
 
-_TITLES = ("rule", "if", "for", "action", "notify", "on_expiry")
+_TITLES = ("rule", "mode", "if", "for", "action", "notify", "on_expiry")
 
 rules_commands = typer.Typer(no_args_is_help=True, help="Check rule files, and render what they ask for.")
 
@@ -99,6 +99,7 @@ def _rows(rules: RuleSet) -> list[dict[str, Any]]:
         {
             "rule": rule.id,
             "workload": str(file.workload),
+            "mode": file.mode.value,
             "if": str(rule.condition),
             "for": format_duration(rule.for_),
             "severity": rule.severity,
@@ -117,7 +118,7 @@ def _print_table(rules: RuleSet) -> None:
     show_table(
         _TITLES,
         (
-            (*(row[key] for key in _TITLES[:4]), ", ".join(row["notify"]), row["on_expiry"] or "")
+            (*(row[key] for key in _TITLES[:5]), ", ".join(row["notify"]), row["on_expiry"] or "")
             for row in _rows(rules)
         ),
     )

@@ -97,13 +97,14 @@ def write_rendered(
     rules = load_rules(rules_dir)
     texts = {
         _rules_dir(out_dir) / f"{file.service}.yml": _render_text(
-            render_prometheus_rules(file), f"from rules/{Path(file.path).name}"
+            render_prometheus_rules(file), f"from {_in_folder(Path(file.path))}"
         )
         for file in rules.files
     }
     config = render_alertmanager(rules, receivers or Receivers())
     alertmanager = out_dir / "alertmanager" / "alertmanager.yml"
-    texts[alertmanager] = _render_text(config, "from the files in rules/", _MERGING)
+    sources = sorted({f"{_in_folder(Path(file.path)).parent}/" for file in rules.files})
+    texts[alertmanager] = _render_text(config, f"from the files in {', '.join(sources)}", _MERGING)
     try:
         if not force:
             _refuse_foreign(texts)
@@ -121,6 +122,11 @@ def find_stale(out_dir: Path, written: Collection[Path]) -> tuple[Path, ...]:
     """The Prometheus rules in `out_dir` that an earlier rendering wrote, and this one did not."""
     there = sorted(_rules_dir(out_dir).glob("*.yml"))
     return tuple(path for path in there if path not in written and _was_rendered(path))
+
+
+def _in_folder(path: Path) -> Path:
+    """The file's name behind its folder's: the same from wherever it is rendered."""
+    return Path(path.absolute().parent.name, path.name)
 
 
 def _rules_dir(out_dir: Path) -> Path:

@@ -145,5 +145,7 @@ async def test_two_workloads_of_one_name(sh: Shell) -> None:
 async def test_whoever_may_not_is_told(sh: Shell) -> None:
     assert "forbidden" in await sh.refused("freeze", NAMESPACE, "--reason", "audit", token="nobody")
     done = await sh.run("freeze", "--list", token="nobody")
-    assert done.exit_code == 0
+    assert (done.exit_code, done.stdout) == (1, "No freeze seen in what could be looked at.\n")
     assert done.stderr.count("not looked at") == 5
+    done = await sh.run("freeze", "--list", "-o", "json", token="nobody")
+    assert (done.exit_code, done.stdout) == (1, "[]\n")

@@ -47,7 +47,7 @@ def test_right_files_are_a_table() -> None:
     done = run("check", str(CHECKOUT / "rules"))
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["rule", "if", "for", "action", "notify", "on_expiry"]
+    assert lines[0].split() == ["rule", "mode", "if", "for", "action", "notify", "on_expiry"]
     assert any("error_rate > 1%" in line and "rollback" in line for line in lines)
     assert [line.split()[-1] for line in lines if "error_rate >" in line or "latency_p95 >" in line] == [
         "page",
@@ -74,6 +74,13 @@ def test_warnings_are_printed_and_all_is_well(doubtful: Path) -> None:
     assert lines[-3] == "A question to a person always pages, also where notify does not name pagerduty."
     assert lines[-2].startswith(f"{doubtful}:16:13: warning: action: a DaemonSet is never rolled back")
     assert lines[-1] == "No mistakes in 1 file, 1 warning."
+
+
+def test_a_file_that_only_observes_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "payment-service.yaml"
+    path.write_text("mode: observe\n" + WRONG.replace("1s", "1%").replace("rolback", "rollback"))
+    assert run("check", str(path)).stdout.splitlines()[1].split()[1] == "observe"
+    assert json.loads(run("check", str(path), "-o", "json").stdout)["rules"][0]["mode"] == "observe"
 
 
 def test_warnings_for_machines(doubtful: Path) -> None:

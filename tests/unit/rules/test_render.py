@@ -136,6 +136,16 @@ def test_the_committed_files_are_what_is_rendered(tmp_path: Path) -> None:
         assert (CHECKOUT / name).read_text() == (tmp_path / name).read_text(), "run `responder rules render`"
 
 
+def test_the_header_names_the_folder_it_was_made_from(tmp_path: Path) -> None:
+    own = tmp_path / "r2"
+    own.mkdir()
+    (own / "shop.yaml").write_text(TEXT)
+    for given in (own, own / "shop.yaml"):
+        first, alertmanager = write_rendered(given, tmp_path / "out")
+        assert first.read_text().startswith("# Written by `responder rules render` from r2/shop.yaml: edit")
+        assert "from the files in r2/: edit" in alertmanager.read_text()
+
+
 def test_what_somebody_else_wrote_is_left_unless_forced(tmp_path: Path) -> None:
     own = tmp_path / "alertmanager" / "alertmanager.yml"
     own.parent.mkdir()
