@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from responder.actions.messages import FAILURES, SlackMessage, awaits_answer, headline, late_answers
@@ -24,7 +24,7 @@ from responder.actions.messages_blocks import (
 )
 from responder.incidents.decision import Choice, choices_of, doubts_shown, subject_of
 from responder.incidents.evidence import Number, numbers_of, since_of
-from responder.incidents.model import AlertEntry, Incident
+from responder.incidents.model import AlertEntry, Incident, VerdictEntry
 from responder.incidents.phases import Outcome, Phase
 from responder.rules.model import Metric, RuleFile, Unit
 from responder.rules.quantities import format_duration
@@ -83,7 +83,8 @@ def _sections(incident: Incident, file: RuleFile | None, page_trouble: str | Non
         ("Alerts", list(_alert_lines(incident))),
         ("Measured", list(_measured_lines(incident, file))),
         ("Revisions", list(_revision_lines(incident))),
-        ("Checks that did not pass", list(_verdict_lines(incident))),
+        ("Checks that did not pass", list(_verdict_lines(incident.status.verdicts))),
+        ("Did not pass when it was decided", list(_verdict_lines(incident.status.guards))),
         ("Decision", list(_ask_lines(incident))),
         ("Too late", [f"• {escape(line)}" for line in late_answers(incident)[-5:]]),
         ("Page", list(_page_lines(incident, page_trouble))),
@@ -176,18 +177,24 @@ def _revision(ref: RevisionRef) -> str:
     return f"{number} {code(ref.replica_set)} {images}{more}{cause}"
 
 
-def _verdict_lines(incident: Incident) -> Iterator[str]:
+def _verdict_lines(verdicts: Iterable[VerdictEntry]) -> Iterator[str]:
     words = {Result.FAILED: "failed", Result.UNKNOWN: "can't tell"}
-    for verdict in incident.status.verdicts:
+    for verdict in verdicts:
         if verdict.result is not Result.PASSED:
             yield f"• {code(verdict.check)} {words[verdict.result]}: {escape(verdict.message)}"
 
 
 def _details(incident: Incident) -> Iterator[str]:
     """Small print: the rest of the checklist, and where all of it stands with its numbers."""
-    passed = [code(verdict.check) for verdict in incident.status.verdicts if verdict.result is Result.PASSED]
-    if passed:
-        yield f"Checks that passed: {', '.join(passed)}"
+    status = incident.status
+    titled = (
+        ("Checks that passed when it was decided", status.guards),
+        ("Checks that passed", status.verdicts),
+    )
+    for title, verdicts in titled:
+        passed = [code(verdict.check) for verdict in verdicts if verdict.result is Result.PASSED]
+        if passed:
+            yield f"{title}: {', '.join(passed)}"
     namespace, name = incident.key.namespace, incident.name
     yield f"`responder explain {namespace}/{name}` or `kubectl -n {namespace} get incident {name} -o yaml`"
 

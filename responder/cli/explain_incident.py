@@ -68,6 +68,10 @@ def _print(incident: Incident) -> None:
     if status.ask is not None and status.outcome is None:
         say(f"asked       until {instant(status.ask.expires_at)}; question {status.ask.digest}")
     say()
+    if status.guards:
+        say("When the rollback was decided:", "bold")
+        print_checklist(status.guards)
+        say("\nIts proof:", "bold")
     if status.verdicts:
         print_checklist(status.verdicts)
     else:
@@ -96,6 +100,7 @@ def _all(incident: Incident, judgement: Judgement | None, *, judge: bool) -> dic
             "to": revision(status.target),
             "onsetAt": status.times.onset_at,
             "checklist": checklist(status.verdicts),
+            "guards": checklist(status.guards),
         },
     }
     if judge:

@@ -208,9 +208,8 @@ def failed_rollback(status: Status, reason: str, message: str, now: datetime) ->
 
 def traffic_proven(status: Status, verdicts: Iterable[Verdict], message: str, now: datetime) -> Status:
     """The previous revision serves everything; recovery is proven next."""
-    status = status.model_copy(
+    status = _beside_guards(status, verdicts).model_copy(
         update={
-            "verdicts": tuple(record_verdict(verdict) for verdict in verdicts),
             "reason": "TrafficProven",
             "message": message,
             "ask": None,
@@ -233,16 +232,14 @@ def ended(
 
     `checks` are what `verdict` sums up; without any, those recorded before stay.
     """
-    recorded = tuple(record_verdict(check) for check in checks)
     message = verdict.message
     good = outcome is Outcome.ROLLED_BACK
-    status = status.model_copy(
+    status = _beside_guards(status, checks).model_copy(
         update={
             "phase": Phase.SETTLING,
             "outcome": outcome,
             "reason": verdict.reason,
             "message": message,
-            "verdicts": recorded or status.verdicts,
             "page": status.page if good else Page(reason=verdict.reason, message=message, at=now),
             "times": status.times.model_copy(
                 update={"recovered_at": now if good else None, "settle_until": settle_until}
@@ -294,6 +291,17 @@ def with_condition(
     new = Condition(type=kind, status=truth, reason=reason, message=message, last_transition_time=since)
     others = tuple(c for c in status.conditions if c.type != kind)
     return status.model_copy(update={"conditions": (*others, new)})
+
+
+def _beside_guards(status: Status, checks: Iterable[Verdict]) -> Status:
+    """The status with a proof's checks, if there are any; what the undo was decided on stays beside it."""
+    verdicts = tuple(record_verdict(check) for check in checks)
+    if not verdicts:
+        return status
+    # Later checks of the proof take the place of its first ones.
+    first = not status.guards and status.times.traffic_proven_at is None
+    guards = status.verdicts if first else status.guards
+    return status.model_copy(update={"verdicts": verdicts, "guards": guards})
 
 
 def _outcome(judgement: Judgement) -> Outcome | None:

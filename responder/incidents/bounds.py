@@ -58,12 +58,13 @@ def fit_alert(entry: AlertEntry) -> AlertEntry:
 def fit_status(incident: Incident, status: Status) -> Status:
     """The status within its bounds, and how much of the incident was left out so far."""
     alerts = incident.spec.alerts.values()
-    verdicts = _fit_verdicts(status.verdicts)
+    verdicts, guards = _fit_verdicts(status.verdicts), _fit_verdicts(status.guards)
     page = status.page
     return status.model_copy(
         update={
             "message": cut(status.message, MAX_MESSAGE),
             "verdicts": verdicts,
+            "guards": guards,
             "page": page and page.model_copy(update={"message": cut(page.message, MAX_MESSAGE)}),
             "conditions": tuple(
                 each.model_copy(update={"message": cut(each.message, MAX_MESSAGE)})
@@ -74,10 +75,7 @@ def fit_status(incident: Incident, status: Status) -> Status:
             ),
             "dropped": status.dropped.model_copy(
                 update={
-                    # Of the verdicts as they stand; those fitted before have their count already.
-                    "verdicts": len(status.verdicts) - len(verdicts)
-                    if status.verdicts != incident.status.verdicts
-                    else status.dropped.verdicts,
+                    "verdicts": _verdicts_dropped(incident, status, len(status.verdicts) - len(verdicts)),
                     "alerts": len(incident.spec.overflow),
                     "labels": sum(alert.dropped for alert in alerts),
                 }
@@ -90,6 +88,14 @@ def json_size(value: object) -> int:
     """At most so many bytes the value takes as JSON, however the server escapes it."""
     text = json.dumps(value)
     return len(text) + 5 * sum(text.count(each) for each in _ESCAPED)
+
+
+def _verdicts_dropped(incident: Incident, status: Status, beyond: int) -> int:
+    """Of the verdicts as they stand; those fitted before have their count already, as the guards have."""
+    before = status.dropped.verdicts
+    if status.verdicts == incident.status.verdicts:
+        return before
+    return before + beyond if status.guards else beyond
 
 
 def _fit_verdicts(verdicts: tuple[VerdictEntry, ...]) -> tuple[VerdictEntry, ...]:

@@ -209,7 +209,9 @@ class Status(Record):
     target: RevisionRef | None = None
     # The UIDs of the revisions that the trouble was put down to: none of them is gone back to.
     blamed: tuple[str, ...] = ()
+    # What was found last; once an undo is being proven, what its guards had found moves into `guards`.
     verdicts: tuple[VerdictEntry, ...] = ()
+    guards: tuple[VerdictEntry, ...] = ()
     ask: Ask | None = None
     # How many answers came to nothing in their time: the same question put again is another one.
     answers_spent: int = 0

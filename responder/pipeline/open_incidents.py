@@ -114,7 +114,8 @@ def share_spec(incident: Incident, known: Incident) -> Incident:
 
 def _outline(incident: Incident) -> Incident:
     """Without what only the one that drives it needs, and reads anew before it does: there may be many."""
-    status = incident.status.model_copy(update={"verdicts": (), "timeline": (), "conditions": ()})
+    left_out = {"verdicts": (), "guards": (), "timeline": (), "conditions": ()}
+    status = incident.status.model_copy(update=left_out)
     if status == Status():  # then it would pass for one that nobody has worked on
         return incident
     return incident.model_copy(update={"status": status})

@@ -112,6 +112,17 @@ def test_the_rest_of_the_checklist_is_small_print() -> None:
     assert "NotAgain" not in text
 
 
+def test_what_was_decided_on_is_told_beside_the_proof() -> None:
+    proof = VerdictEntry(check="Endpoints", result=Result.PASSED, reason="Proven", message="All are its.")
+    proven = incident(phase=Phase.VERIFYING, verdicts=(proof,), guards=(STILL_TRUE, COOLDOWN))
+    *rest, last = render_slack(proven, rule_file()).blocks
+    text = last["elements"][0]["text"]
+    assert "Checks that passed when it was decided: `StillTrue`\nChecks that passed: `Endpoints`\n" in text
+    assert "*Did not pass when it was decided*\\n• `NotAgain` failed: It was rolled back" in json.dumps(
+        rest, ensure_ascii=False
+    )
+
+
 def test_a_dependency_is_measured_under_its_own_name() -> None:
     evidence = {"bank/error_rate": "0.2", "bank/error_rate_threshold": "0.05", "bank/error_rate_samples": "9"}
     bad = COOLDOWN.model_copy(update={"check": "DependenciesGood", "evidence": evidence})
@@ -264,6 +275,7 @@ def test_a_record_full_to_the_brim_stays_within_the_limits() -> None:
     state = asking(
         message=long,
         verdicts=verdicts,
+        guards=verdicts,
         bad=revision,
         target=revision,
         page=Page(reason=long, message=long, at=AT),

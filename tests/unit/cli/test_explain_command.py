@@ -99,6 +99,23 @@ async def test_for_machines(sh: Shell) -> None:
     assert good["numbers"][0]["value"] is None
 
 
+async def test_what_was_decided_on_stands_before_its_proof(sh: Shell) -> None:
+    proof = {"check": "Endpoints", "result": "Passed", "reason": "Proven", "message": "All are its."}
+    guards = [{"check": "NotFrozen", "result": "Failed", "reason": "Frozen", "message": "It was frozen."}]
+    sh.put_incident({**STATUS, "verdicts": [proof], "guards": guards})
+    lines = (await sh.ok("explain", f"{NAMESPACE}/{INCIDENT}")).splitlines()
+    assert lines[-5:] == [
+        "When the rollback was decided:",
+        "Failed   NotFrozen (Frozen): It was frozen.",
+        "",
+        "Its proof:",
+        "Passed   Endpoints (Proven): All are its.",
+    ]
+    found = json.loads(await sh.ok("explain", f"{NAMESPACE}/{INCIDENT}", "-o", "json"))["recorded"]
+    assert [each["check"] for each in found["guards"]] == ["NotFrozen"]
+    assert [each["check"] for each in found["checklist"]] == ["Endpoints"]
+
+
 async def test_an_incident_that_was_not_judged_yet(sh: Shell) -> None:
     sh.put_incident({})
     assert "It was not judged yet" in await sh.ok("explain", f"{NAMESPACE}/{INCIDENT}")

@@ -21,6 +21,7 @@ from responder.incidents.phases import Outcome, Phase
 from responder.rules.decide import decide
 from responder.rules.facts import Facts, Freeze, Question
 from responder.rules.model import Mode
+from responder.verdicts import failed, passed
 from tests.unit.rules.build import (
     ERRORS,
     FILE,
@@ -198,3 +199,24 @@ def test_a_voided_attempt_goes_back_to_judging_and_the_next_has_another_fence() 
     assert second.rollback is not None
     assert (second.rollback.attempt, second.rollback.state) == (2, "Intended")
     assert incident().fence(1) != incident().fence(2)
+
+
+def test_what_it_was_decided_on_stays_beside_the_proof() -> None:
+    found = facts()
+    assert found.history is not None
+    first = judge(found)
+    assert (len(first.verdicts) > 10, first.guards) == (True, ())
+    judgement, deployment = decide(found), found.history.workload
+    status = advance.intended(incident(), first, judgement, deployment, FILE, NOW)
+    status = advance.applied(status, 7, NOW, MINUTE)
+    proven = advance.traffic_proven(status, (passed("Endpoints", "Proven", "all"),), "all", NOW)
+    assert ([each.check for each in proven.verdicts], proven.guards) == (["Endpoints"], first.verdicts)
+    over, checks = passed("Recovery", "Recovered", "good"), (passed("error_rate", "Good", "0"),)
+    ended = advance.ended(proven, Outcome.ROLLED_BACK, over, checks, NOW, NOW)
+    assert ([each.check for each in ended.verdicts], ended.guards) == (["error_rate"], first.verdicts)
+    # So it does where traffic was never proven, and where nothing took the guards' place.
+    late, some = failed("Traffic", "Late", "no"), (failed("Endpoints", "Old", "old ones serve"),)
+    ended = advance.ended(status, Outcome.TRAFFIC_NOT_PROVEN, late, some, NOW, NOW)
+    assert ([each.check for each in ended.verdicts], ended.guards) == (["Endpoints"], first.verdicts)
+    ended = advance.ended(status, Outcome.TRAFFIC_NOT_PROVEN, late, (), NOW, NOW)
+    assert (ended.verdicts, ended.guards) == (first.verdicts, ())

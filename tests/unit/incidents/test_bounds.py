@@ -155,6 +155,16 @@ def test_verdicts_that_passed_give_way_to_those_that_did_not() -> None:
     assert fit_status(incident(kept), kept.model_copy(update={"verdicts": ()})).dropped.verdicts == 0
 
 
+def test_what_the_guards_had_no_room_for_stays_counted_beside_the_proof() -> None:
+    judged = fit_status(incident(), Status(verdicts=(verdict("guard"),) * (MAX_VERDICTS + 3)))
+    proof = (verdict("proof"),) * (MAX_VERDICTS + 2)
+    proven = judged.model_copy(update={"guards": judged.verdicts, "verdicts": proof})
+    kept = fit_status(incident(judged), proven)
+    assert (len(kept.guards), len(kept.verdicts)) == (MAX_VERDICTS, MAX_VERDICTS)
+    assert kept.dropped.verdicts == 5
+    assert fit_status(incident(kept), kept).dropped.verdicts == 5
+
+
 def test_texts_of_the_status_are_bounded() -> None:
     long = "x" * 100_000
     evidence = {f"n{n}": long for n in range(100)}

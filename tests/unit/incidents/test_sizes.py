@@ -82,6 +82,7 @@ def test_an_incident(tmp_path: Path) -> None:
                 bad=revision(),
                 target=revision(),
                 verdicts=(verdict,) * 100,
+                guards=(verdict,) * 32,
                 page=Page(reason="R", message=LONG, at=AT),
                 timeline=(TimelineEntry(at=AT, event="Tell", message=LONG),) * MAX_TIMELINE,
             )
