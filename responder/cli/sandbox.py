@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,20 +36,29 @@ def sandbox(
     """Run a simulated cluster until Ctrl-C: kubectl works on it, and a responder can watch over it."""
     from rich.console import Console
 
-    from responder.sandbox.scenarios.guide import address_table, exports, schedule
+    from responder.rules.load import load_rules
+    from responder.sandbox.scenarios.guide import address_table, exports, schedule, serving
     from responder.sandbox.scenarios.load import EXAMPLE, load_scenario
     from responder.sandbox.scenarios.stage import Options, run_scenario
+    from responder.sandbox.scenarios.unheard import find_unheard
 
     path = scenario or EXAMPLE
     loaded = load_scenario(path)
     if rules is None and loaded.rules is not None:
         rules = path.parent / loaded.rules
     console = Console(highlight=False, soft_wrap=True)
+    if rules is not None:
+        for unheard in find_unheard(load_rules(rules), loaded):
+            print(f"responder: warning: {unheard}", file=sys.stderr)
 
     def show(addresses: Addresses) -> None:
         console.print(address_table(addresses))
-        console.print("\nCopy into a shell for kubectl and `responder serve`:\n", style="dim")
+        console.print("\nCopy into each shell, for kubectl and the responder's commands:\n", style="dim")
         print(exports(addresses, rules), end="\n\n", flush=True)
+        console.print(
+            "And into one of them, for a responder with the rights that deploy/ gives it:\n", style="dim"
+        )
+        print(serving(addresses), end="\n\n", flush=True)
         if loaded.events:
             console.print(f"Played from now on, as {path} says:\n", style="dim")
             console.print(schedule(loaded))

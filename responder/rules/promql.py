@@ -107,21 +107,34 @@ def find_narrowing(query: str, samples: str) -> str | None:
     return next((text for text in map(str, narrower) if text not in counted), None)
 
 
+def metric_names(query: str) -> frozenset[str]:
+    """The metrics that a rendered query names; one chosen by a matcher of __name__ is left out."""
+    return frozenset(
+        each.name for each in _selectors(promql_parser.parse(query), guarded=True) if each.name is not None
+    )
+
+
 def _matchers(node: Any, *, guarded: bool) -> Iterator[Any]:
     """The matchers of every selector in a parsed query, those beside an `or` only when `guarded`."""
+    for selector in _selectors(node, guarded=guarded):
+        yield from selector.matchers.matchers
+
+
+def _selectors(node: Any, *, guarded: bool) -> Iterator[Any]:
+    """Every selector in a parsed query, those beside an `or` only when `guarded`."""
     if isinstance(node, promql_parser.VectorSelector):
-        yield from node.matchers.matchers
+        yield node
     elif isinstance(node, promql_parser.MatrixSelector):
-        yield from node.vector_selector.matchers.matchers
+        yield node.vector_selector
     elif isinstance(node, promql_parser.Call):
         for argument in node.args:
-            yield from _matchers(argument, guarded=guarded)
+            yield from _selectors(argument, guarded=guarded)
     elif isinstance(node, promql_parser.BinaryExpr):
         if guarded or str(node.op) != "or":
-            yield from _matchers(node.lhs, guarded=guarded)
-            yield from _matchers(node.rhs, guarded=guarded)
+            yield from _selectors(node.lhs, guarded=guarded)
+            yield from _selectors(node.rhs, guarded=guarded)
     elif hasattr(node, "expr"):  # parentheses, a sign, an aggregation, a subquery
-        yield from _matchers(node.expr, guarded=guarded)
+        yield from _selectors(node.expr, guarded=guarded)
 
 
 def check_query(query: str) -> None:

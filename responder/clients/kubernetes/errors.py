@@ -81,7 +81,7 @@ class Unauthorized(ApiError, Permanent):
 class Forbidden(ApiError, Permanent):
     """The credentials are good, the right is missing (or a quota or admission plugin said no)."""
 
-    advice = "see `kubectl auth can-i` for the responder's service account"
+    advice = "see `kubectl auth can-i --list` for the user that it names"
 
 
 class Expired(ApiError, Temporary):

@@ -37,6 +37,9 @@ def prometheus_app(prometheus: Prometheus) -> web.Application:
         app.router.add_post(path, _answering(prometheus, query))
     app.router.add_get("/api/v1/alerts", _answering(prometheus, lambda one, _: alerts_answer(one.groups)))
     app.router.add_get("/api/v1/rules", _answering(prometheus, lambda one, _: rules_answer(one.groups)))
+    app.router.add_get(
+        "/api/v1/label/__name__/values", _answering(prometheus, lambda one, _: one.tsdb.names())
+    )
     app.router.add_get("/-/healthy", _plain("Prometheus Server is Healthy.\n"))
     app.router.add_get("/-/ready", _plain("Prometheus Server is Ready.\n"))
     return app
@@ -52,7 +55,10 @@ def _plain(text: str) -> Handler:
     return answer
 
 
-def _answering(prometheus: Prometheus, compute: Callable[[Prometheus, Mapping[str, str]], Json]) -> Handler:
+Compute = Callable[[Prometheus, Mapping[str, str]], Json | list[str]]
+
+
+def _answering(prometheus: Prometheus, compute: Compute) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         parameters = {name: str(value) for name, value in {**request.query, **await request.post()}.items()}
         if prometheus.answers_after_seconds:

@@ -77,6 +77,10 @@ class Tsdb:
         candidates = self._by_name.get(wanted, {}) if wanted else self._series
         return (one for one in list(candidates.values()) if match_all(conditions, one.labels))
 
+    def names(self) -> list[str]:
+        """The names of all metrics that have series, sorted."""
+        return sorted(name for name, series in self._by_name.items() if name and series)
+
     def clear(self) -> None:
         """Forget everything, as a restart without a disk does."""
         self._series.clear()

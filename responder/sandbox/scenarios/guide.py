@@ -44,12 +44,11 @@ def schedule(scenario: Scenario) -> Table:
 
 
 def exports(addresses: Addresses, rules: Path | None) -> str:
-    """Shell lines: for kubectl, and for a responder that is to look at this cluster.
+    """Shell lines: for kubectl and the commands that people use, and settings for a responder.
 
     The secrets among them are the sandbox's own and open nothing outside of this machine.
     """
     settings = {
-        "kubeconfig": str(addresses.responder_kubeconfig),
         "namespace": HOME,
         "listen": addresses.responder.partition("://")[2],
         "prometheus_url": addresses.prometheus,
@@ -67,3 +66,8 @@ def exports(addresses: Addresses, rules: Path | None) -> str:
     lines = [f"export KUBECONFIG={addresses.kubeconfig}"]
     lines += [f"export {PREFIX}{name.upper()}={value}" for name, value in settings.items()]
     return "\n".join(lines)
+
+
+def serving(addresses: Addresses) -> str:
+    """The line that starts a responder, under its own account: as a variable that would be everybody's."""
+    return f"responder serve --kubeconfig {addresses.responder_kubeconfig}"

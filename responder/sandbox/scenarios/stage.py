@@ -7,16 +7,19 @@ command.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from aiohttp import web
 
 from responder.clock import Clock
+from responder.errors import Permanent
 from responder.rules.load import load_rules
 from responder.rules.render import render_prometheus_rules
 from responder.sandbox.alertmanager.api import alertmanager_app
@@ -47,6 +50,8 @@ from responder.sandbox.world import (
     install_responder,
 )
 from responder.tasks import alongside
+
+T = TypeVar("T")
 
 _HOST = "127.0.0.1"
 _GROUP_BY = ("namespace", "deployment", "alertname")
@@ -110,9 +115,8 @@ async def _start(
 ) -> tuple[Parts, Addresses]:
     ports = [options.first_port + index if options.first_port else 0 for index in range(4)]
     tokens = Tokens({ADMIN_TOKEN: ADMIN, RESPONDER_TOKEN: RESPONDER_ACCOUNT})
-    cluster = await stack.enter_async_context(
-        Cluster.start(clock=clock, host=_HOST, port=ports[0], tokens=tokens, seed=scenario.seed)
-    )
+    starting = Cluster.start(clock=clock, host=_HOST, port=ports[0], tokens=tokens, seed=scenario.seed)
+    cluster = await _listen(stack, starting, ports[0])
     install_responder(cluster)
     for workload in scenario.workloads:
         furnish(cluster, workload)
@@ -196,20 +200,39 @@ def _rule_groups(path: Path | None) -> Sequence[RuleGroup]:
 
 
 def _write_kubeconfigs(cluster: Cluster, folder: Path) -> tuple[Path, Path]:
-    """Write one kubeconfig for people, who may do everything, and one with the responder's own rights."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write one kubeconfig for people, who may do everything, and one with the responder's own rights.
+
+    Raises Permanent where nothing can be written.
+    """
     contents = {
         "kubeconfig": kubeconfig(cluster.url, ADMIN_TOKEN, for_kubectl=True),
         "responder.kubeconfig": kubeconfig(cluster.url, RESPONDER_TOKEN),
     }
     paths = []
-    for name, content in contents.items():
-        path = (folder / name).resolve()
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
-        path.chmod(0o600)
-        paths.append(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            path = (folder / name).resolve()
+            path.write_text(yaml.safe_dump(content), encoding="utf-8")
+            path.chmod(0o600)
+            paths.append(path)
+    except OSError as error:
+        raise Permanent(
+            f"can't write {error.filename}: {error.strerror}. Name another folder with --folder"
+        ) from None
     return paths[0], paths[1]
 
 
 async def _serve(stack: AsyncExitStack, app: web.Application, port: int) -> str:
-    return await stack.enter_async_context(run_server(app, _HOST, port))
+    return await _listen(stack, run_server(app, _HOST, port), port)
+
+
+async def _listen(stack: AsyncExitStack, starting: AbstractAsyncContextManager[T], port: int) -> T:
+    """What is started on the port. Raises Permanent where it can't be listened on."""
+    try:
+        return await stack.enter_async_context(starting)
+    except OSError as error:
+        raise Permanent(
+            f"can't listen on {_HOST}:{port}: {os.strerror(error.errno or 0)}. Give another --first-port:"
+            " it and the three after it are taken; 0 takes free ones"
+        ) from None

@@ -19,6 +19,7 @@ from responder.sandbox.outage import Outage
 from responder.sandbox.prometheus.api import prometheus_app
 from responder.sandbox.prometheus.rulefile import parse_rule_file
 from responder.sandbox.prometheus.server import Prometheus
+from responder.sandbox.scenarios.unheard import served_metrics
 from responder.sandbox.traffic import Behaviour, PodDirectory, PodMetrics
 from responder.sandbox.virtual_time import LoopClock
 from tests.shared import run_story
@@ -295,6 +296,8 @@ def test_alerts_reach_alertmanager_are_repeated_and_resolved() -> None:
             "3e+00",
             {"summary": "3 errors"},
         )
+        _, names = await scene.ask("/api/v1/label/__name__/values")
+        assert set(names["data"]) == {*served_metrics(), "ALERTS", "ALERTS_FOR_STATE"}
         _, rules = await scene.ask("/api/v1/rules")
         (rule,) = rules["data"]["groups"][0]["rules"]
         assert (rule["state"], rule["health"], rule["duration"]) == ("firing", "ok", 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from asyncio import StreamReader
 from pathlib import Path
@@ -66,10 +67,13 @@ async def test_it_serves_what_it_prints_until_it_is_interrupted(tmp_path: Path) 
     )
     assert process.stdout is not None
     try:
-        variables = exported(await read_until(process.stdout, "Runs until Ctrl-C"))
+        printed = await read_until(process.stdout, "Runs until Ctrl-C")
+        variables = exported(printed)
         told = await read_until(process.stdout, "last event")
         assert "scale payments/payment-service to 3" in told
-        server, token = way_in(variables["RESPONDER_KUBECONFIG"])
+        # A variable would lead the people's commands in this shell in as the responder as well.
+        assert "RESPONDER_KUBECONFIG" not in variables
+        server, token = way_in(printed.partition("responder serve --kubeconfig ")[2].split()[0])
         async with aiohttp.ClientSession() as session:
             bearer = {"Authorization": f"Bearer {token}"}
             deployments = f"{server}/apis/apps/v1/namespaces/payments/deployments"
@@ -94,16 +98,42 @@ async def test_it_serves_what_it_prints_until_it_is_interrupted(tmp_path: Path) 
             await process.wait()
 
 
-async def test_a_mistake_in_the_file_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    path = tmp_path / "scenario.yaml"
-    path.write_text("kind: SandboxScenario\n", encoding="utf-8")
+async def refused(*arguments: str) -> str:
+    """Why the command ended with exit code 1."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "responder", "sandbox", str(path)),
+        *("-m", "responder", "sandbox", *arguments),
         cwd=CHECKOUT,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(WITHIN_SECONDS):
         _, errors = await process.communicate()
     assert process.returncode == 1
-    assert errors.decode().startswith(f"responder: {path}:1: apiVersion: Field required")
+    return errors.decode()
+
+
+async def test_a_mistake_in_the_file_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text("kind: SandboxScenario\n", encoding="utf-8")
+    assert (await refused(str(path))).startswith(f"responder: {path}:1: apiVersion: Field required")
+
+
+async def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = await refused("--first-port", str(port), "--folder", str(tmp_path))
+    assert said.startswith(
+        f"responder: can't listen on 127.0.0.1:{port}: Address already in use. Give another"
+    )
+    assert said.count("\n") == 1
+
+
+async def test_a_folder_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = await refused("--folder", str(tmp_path / "file" / "out"))
+    assert said.startswith(
+        f"responder: can't write {tmp_path}/file/out: Not a directory. Name another folder"
+    )
+    assert said.count("\n") == 1

@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from responder.rules.load import load_rules
 from responder.sandbox.scenarios.actions import Action, Fault, Release
 from responder.sandbox.scenarios.load import EXAMPLE, ScenarioError, load_scenario
 from responder.sandbox.scenarios.model import Workload
@@ -35,7 +36,9 @@ def test_the_example_reads() -> None:
     assert isinstance(second.action, Fault)
     assert second.action.lasts == timedelta(minutes=10)
     assert scenario.rules is not None
-    assert (EXAMPLE.parent / scenario.rules).is_dir()
+    (rules,) = load_rules(EXAMPLE.parent / scenario.rules).files
+    # Its first release has past enough to be rolled back by these.
+    assert rules.rollback.clean_gap + max(each.range for each in rules.metrics.values()) < first.at
 
 
 def test_the_tour_has_every_kind_of_event_and_everything_a_workload_may_say() -> None:
