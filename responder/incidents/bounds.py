@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from responder.incidents.model import AlertEntry, Incident, Status, VerdictEntry
 from responder.workloads.key import KIND_BY_LABEL
@@ -108,8 +109,7 @@ def _fit_verdict(verdict: VerdictEntry) -> VerdictEntry:
     if len(verdict.message) <= MAX_LINE and _are_short(verdict.evidence):
         return verdict  # as most are: a copy of each costs as much as all else that is done to a status
     evidence = dict(list(verdict.evidence.items())[:MAX_EVIDENCE])
-    fitted = {"message": cut(verdict.message, MAX_LINE), "evidence": _fit_evidence(evidence)}
-    return verdict.model_copy(update=fitted)
+    return replace(verdict, message=cut(verdict.message, MAX_LINE), evidence=_fit_evidence(evidence))
 
 
 def _are_short(evidence: Mapping[str, str]) -> bool:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from responder.errors import Permanent
 from responder.incidents.notifications import Notifications
@@ -73,14 +75,19 @@ class AlertEntry(Record):
         return news.model_copy(update={"starts_at": starts_at, "ends_at": max(ends, default=None)})
 
 
-class VerdictEntry(Record):
-    """A guard's or proof's verdict, as recorded."""
+# What a thousand incidents' verdicts say in the same words is in memory once.
+_Shared = Annotated[str, AfterValidator(sys.intern)]
 
-    check: str
+
+@dataclass(frozen=True, slots=True)
+class VerdictEntry:
+    """A guard's or proof's verdict, as recorded. No Record: there are so many that each has to be small."""
+
+    check: _Shared
     result: Result
-    reason: str
-    message: str
-    evidence: dict[str, str] = Field(default_factory=dict)
+    reason: _Shared
+    message: _Shared
+    evidence: dict[_Shared, _Shared] = field(default_factory=dict)
 
 
 def record_verdict(verdict: Verdict) -> VerdictEntry:

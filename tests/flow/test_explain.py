@@ -14,7 +14,7 @@ from responder.cli import explain_incident, explain_payload
 from responder.cli.explain import Sources
 from responder.cli.output import Output
 from responder.incidents.evidence import numbers_of, since_of
-from responder.incidents.model import VerdictEntry
+from responder.incidents.model import Status
 from responder.sandbox.world import HOME
 from responder.workloads.views import FREEZE
 from tests.flow.harness import NAMESPACES, QUICK, SHORT, Stage, stage
@@ -125,9 +125,7 @@ def test_a_checklist_says_everything_that_it_rests_on(tmp_path: Path) -> None:
             here.annotate_workload(FREEZE, "audit")
             here.world.release("v2", error_rate=0.05)
             await here.reason("Frozen", 4 * MINUTE)
-            verdicts = {
-                entry.check: entry for entry in map(VerdictEntry.model_validate, here.status()["verdicts"])
-            }
+            verdicts = {entry.check: entry for entry in Status.model_validate(here.status()).verdicts}
             (number,) = numbers_of(verdicts["StillTrue"])
             assert number.metric == "error_rate"
             assert float(number.value or 0) > float(number.threshold) == 0.01
@@ -169,6 +167,9 @@ def test_a_payload_gets_the_judgement_that_its_delivery_gets(
             assert rollback["automatic"] is True
             for side, told in (("bad", "from"), ("target", "to")):
                 assert rollback[side]["uid"] == judgement[told]["uid"]
+            # What it was decided on outlives its proof.
+            assert reasons(here.status()["guards"]) == reasons(judgement["checklist"])
+            assert not reasons(here.status()["verdicts"]).keys() & reasons(judgement["checklist"]).keys()
 
     run_story(story())
 

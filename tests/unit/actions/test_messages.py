@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -125,24 +126,24 @@ def test_what_was_decided_on_is_told_beside_the_proof() -> None:
 
 def test_a_dependency_is_measured_under_its_own_name() -> None:
     evidence = {"bank/error_rate": "0.2", "bank/error_rate_threshold": "0.05", "bank/error_rate_samples": "9"}
-    bad = COOLDOWN.model_copy(update={"check": "DependenciesGood", "evidence": evidence})
+    bad = replace(COOLDOWN, check="DependenciesGood", evidence=evidence)
     text = said(render_slack(incident(verdicts=(bad,)), rule_file()))
     assert "`bank/error_rate` 20%, threshold 5% (9 samples in 5m)" in text
 
 
 def test_numbers_of_a_check_that_did_not_pass_are_told_under_its_name() -> None:
     evidence = {"error_rate": "0.02", "error_rate_threshold": "0.01", "onset": AT.isoformat()}
-    caused = COOLDOWN.model_copy(update={"check": "CausedByRollout", "evidence": evidence})
+    caused = replace(COOLDOWN, check="CausedByRollout", evidence=evidence)
     text = said(render_slack(incident(verdicts=(caused,)), rule_file()))
     told = f"`CausedByRollout` `error_rate` 2%, threshold 1%, since <!date^{int(AT.timestamp())}^"
     assert told in text
-    passed = caused.model_copy(update={"result": Result.PASSED})
+    passed = replace(caused, result=Result.PASSED)
     assert "2%, threshold" not in said(render_slack(incident(verdicts=(passed,)), rule_file()))
 
 
 def test_what_was_not_measured_is_unknown() -> None:
     evidence = {"error_rate": "None", "error_rate_threshold": "0.01"}
-    verdict = COOLDOWN.model_copy(update={"evidence": evidence})
+    verdict = replace(COOLDOWN, evidence=evidence)
     text = said(render_slack(incident(verdicts=(verdict,)), rule_file()))
     assert "`error_rate` unknown, threshold 1%" in text
 
@@ -249,7 +250,7 @@ def test_foreign_text_can_neither_mention_nor_link() -> None:
     hostile = "<!channel> <https://evil.example|look> & `*"
     state = asking(
         message=hostile,
-        verdicts=(COOLDOWN.model_copy(update={"message": hostile, "check": hostile}),),
+        verdicts=(replace(COOLDOWN, message=hostile, check=hostile),),
         bad=BAD.model_copy(update={"change_cause": hostile, "images": (hostile,)}),
         page=Page(reason=hostile, message=hostile, at=AT),
         rollback=rollback(by=hostile, automatic=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ def test_the_worst_alert_counts_and_a_failure_is_always_critical() -> None:
 
 
 def test_numbers_that_move_are_no_reason_to_page_again() -> None:
-    moved = COOLDOWN.model_copy(update={"message": "It was rolled back 11m ago."})
+    moved = replace(COOLDOWN, message="It was rolled back 11m ago.")
     before, after = render_pagerduty(asking(), None), render_pagerduty(asking(verdicts=(moved,)), None)
     assert before is not None
     assert after is not None
@@ -131,7 +132,7 @@ def test_long_records_stay_within_the_limits() -> None:
     state = incident(
         {f"f{n}": alert(long, annotations={"description": long}) for n in range(64)},
         page=Page(reason=long, message=long, at=AT),
-        verdicts=tuple(COOLDOWN.model_copy(update={"check": f"{long}{n}"}) for n in range(64)),
+        verdicts=tuple(replace(COOLDOWN, check=f"{long}{n}") for n in range(64)),
     )
     payload = trigger(state)
     assert len(payload["summary"]) <= 1024

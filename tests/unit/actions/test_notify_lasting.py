@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -164,7 +165,7 @@ def check_command(command: str, state: Incident, choice: Choice) -> None:
 
 def test_numbers_alone_are_rewritten_now_and_then_and_news_at_once() -> None:
     def measured(value: str, reason: str = "EveryGuardPassed") -> Incident:
-        verdict = STILL_TRUE.model_copy(update={"evidence": {**STILL_TRUE.evidence, "error_rate": value}})
+        verdict = replace(STILL_TRUE, evidence={**STILL_TRUE.evidence, "error_rate": value})
         return incident(verdicts=(verdict,), reason=reason)
 
     async def story(office: Office) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import pytest
 import yaml
@@ -83,14 +84,18 @@ def plain(annotation: Any) -> Any:
 
 
 def is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation))
 
 
-def model_fields(model: type[BaseModel]) -> dict[str, Any]:
+def model_fields(model: Any) -> dict[str, Any]:
+    if is_dataclass(model):
+        return get_type_hints(model)
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
-def required_fields(model: type[BaseModel]) -> set[str]:
+def required_fields(model: Any) -> set[str]:
+    if is_dataclass(model):
+        return {field.name for field in fields(model) if field.default_factory is field.default is MISSING}
     return {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
 
 

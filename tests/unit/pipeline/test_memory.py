@@ -12,6 +12,7 @@ from typing import Any
 
 from responder.clients.kubernetes.model import Listed, ObjectList, WatchEvent
 from responder.clients.kubernetes.watching import observe
+from responder.incidents.model import Status
 from responder.pipeline.watch import _kept
 from responder.sandbox.virtual_time import LoopClock
 from responder.tasks import alongside
@@ -46,6 +47,26 @@ def test_workloads_share_the_texts_that_all_have() -> None:
     assert first == second == {"metadata": {"name": "checkout"}, "spec": {"policy": "Always it"}}
     assert first["spec"]["policy"] is second["spec"]["policy"]
     assert next(iter(first)) is next(iter(second))
+
+
+def test_verdicts_share_the_texts_that_all_have() -> None:
+    text = json.dumps(
+        {
+            "check": "NotFrozen",
+            "result": "Passed",
+            "reason": "NotFrozen",
+            "message": "Nothing is frozen.",
+            "evidence": {"seen_at": "now, as ever"},
+            "added": "by a later version",
+        }
+    )
+    (first,), (second,) = (Status.model_validate({"verdicts": [json.loads(text)]}).verdicts for _ in "12")
+    assert first == second
+    assert first.message is second.message
+    assert first.evidence is not second.evidence
+    for one, other in zip(*(dict(each.evidence).popitem() for each in (first, second)), strict=True):
+        assert one is other
+    assert not hasattr(first, "__dict__")
 
 
 class Items(list[Any]):
