@@ -38,16 +38,10 @@ _OUTCOMES: dict[Cell, str] = {
 
 # One of each kind, at the moment at which it can do the most harm.
 MATTER_MOST = (
-    Cell("API: 429, Retry-After 5 s", Moment.DECIDING),
     Cell("API: 409 to writes", Moment.UNDOING),
-    Cell("API: does and hangs", Moment.UNDOING),
     Cell("API: drops answers", Moment.ON_ITS_WAY),
-    Cell("API: refuses connections", Moment.PROVING_TRAFFIC),
     Cell("watches hang", Moment.BEFORE),
-    Cell("admission denies the undo", Moment.UNDOING),
-    Cell("quota of pods exceeded", Moment.UNDOING),
     Cell("Prometheus gone", Moment.DECIDING),
-    Cell("Prometheus restarts empty", Moment.DECIDING),
     Cell("Alertmanager restarts empty", Moment.ON_ITS_WAY),
     Cell("own clock 2 min behind", Moment.UNDOING),
 )

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from responder.sandbox.alertmanager.alerts import Alert
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.sandbox.prometheus.labels import labels_of
@@ -69,6 +71,7 @@ def test_slower_alerts_of_the_same_release_are_echoes(tmp_path: Path) -> None:
     run_story(story())
 
 
+@pytest.mark.slow
 def test_an_alert_that_never_resolves_stays_held(tmp_path: Path) -> None:
     # Somebody else's rule, which the responder knows by matchers; its Prometheus never says that it ended.
     stuck = {

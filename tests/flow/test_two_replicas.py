@@ -48,8 +48,25 @@ def test_alerts_that_either_takes_in_are_worked_on_by_the_leader(tmp_path: Path)
     run_story(story())
 
 
-@pytest.mark.parametrize("phase", ["RollingBack", "Verifying", "Settling"])
-@pytest.mark.parametrize("end", ["killed", "stopped", "silent"])
+@pytest.mark.parametrize(
+    ("end", "phase"),
+    [
+        ("killed", "RollingBack"),
+        ("stopped", "Verifying"),
+        ("silent", "Settling"),
+        *(
+            pytest.param(end, phase, marks=pytest.mark.slow)
+            for end, phase in (
+                ("killed", "Verifying"),
+                ("killed", "Settling"),
+                ("stopped", "RollingBack"),
+                ("stopped", "Settling"),
+                ("silent", "RollingBack"),
+                ("silent", "Verifying"),
+            )
+        ),
+    ],
+)
 def test_the_other_takes_over_in_any_phase(phase: str, end: str, tmp_path: Path) -> None:
     async def story() -> None:
         async with pair(tmp_path, SHORT, **QUICK) as there:
