@@ -18,12 +18,15 @@ from responder.workloads.templates import same_template
 class Target:
     """The chosen revision. `certain` is False where history can't tell what served in between.
 
-    `unseen`: all that is not certain is whether it served at all, which nobody saw.
+    `unseen`: all that is not certain is whether it served at all, which nobody saw. `between` is what is
+    known to have served in between, and `why_not` why that is not gone back to.
     """
 
     revision: Revision
     certain: bool
     unseen: bool = False
+    between: Serving | None = None
+    why_not: str = ""
 
 
 def select_target(history: History, ledger: Ledger, bad: Revision) -> Target | None:
@@ -49,8 +52,11 @@ def select_target(history: History, ledger: Ledger, bad: Revision) -> Target | N
     doubt = any(_number(each) > _number(chosen) for each in undated)
     if doubt:
         return Target(max(undated, key=_number), certain=False)
-    if _missing_between(chosen, bad, history, ledger):
-        return Target(chosen, certain=False)
+    between = _missing_between(chosen, bad, history, ledger)
+    if between is not None:
+        gone = history.by_uid(between.revision.uid) is None
+        why_not = "is gone from the history" if gone else "was rolled back as bad"
+        return Target(chosen, certain=False, between=between, why_not=why_not)
     seen = ledger.latest_serving(chosen.uid) is not None or _first_of_all(chosen, bad, history, ledger)
     return Target(chosen, certain=seen, unseen=not seen)
 
@@ -66,22 +72,27 @@ def _first_of_all(chosen: Revision, bad: Revision, history: History, ledger: Led
     )
 
 
-def _missing_between(chosen: Revision, bad: Revision, history: History, ledger: Ledger) -> bool:
-    """True when a revision that can't be the target served after `chosen` and until `bad` took over.
+def _missing_between(chosen: Revision, bad: Revision, history: History, ledger: Ledger) -> Serving | None:
+    """The last period of a revision that can't be the target, after `chosen`'s and until `bad` took over.
 
     It is gone from history, or it is known bad; not where that one was undone before `bad` was released.
     """
     chosen_from, bad_from = ledger.served_from(chosen), ledger.served_from(bad)
     latest = ledger.latest_serving(chosen.uid)
     if chosen_from is None or bad_from is None:
-        return False
+        return None
     # What ended while the chosen one still served did not serve between the two.
     chosen_until = bad_from if latest is None or latest.ended_at is None else min(latest.ended_at, bad_from)
-    return any(
-        chosen_from < serving.first_serving_at < bad_from
-        and (serving.ended_at is None or serving.ended_at > chosen_until)
-        for serving in ledger.servings
-        if serving.first_serving_at is not None and _out_of_choice(serving, bad_from, history, ledger)
+    return next(
+        (
+            serving
+            for serving in reversed(ledger.servings)
+            if serving.first_serving_at is not None
+            and chosen_from < serving.first_serving_at < bad_from
+            and (serving.ended_at is None or serving.ended_at > chosen_until)
+            and _out_of_choice(serving, bad_from, history, ledger)
+        ),
+        None,
     )
 
 

@@ -220,7 +220,7 @@ CLUSTER = (
     Situation(
         "what served just before is gone from history",
         "HistoryUncertain",
-        "nobody saw what served in between",
+        "served in between and can't be gone back to: it is gone from the history",
         gone_that_served,
         guard="target_exists",
         result="Unknown",

@@ -96,6 +96,9 @@ def _doubt_gap(facts: Facts, bad: Revision, began: datetime) -> Verdict | None:
     gap = facts.file.rollback.clean_gap
     if _covered(facts, {at: truth for at, truth in facts.truths.items() if began - gap <= at < began}):
         return None
+    if not facts.truths and facts.trouble:
+        text = f"Prometheus did not answer: {facts.trouble}"
+        return unknown("CausedByRollout", "PrometheusUnavailable", text, began=began.isoformat())
     text = f"Prometheus has no values, or too few, from the {format_duration(gap)} before {bad.name} began to"
     text = f"{text} serve at {clock(began)}."
     seldom = next((leaf for leaf, measured in facts.before.items() if measured.measured), None)

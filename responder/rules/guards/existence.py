@@ -44,6 +44,13 @@ def target_exists(facts: Facts) -> Verdict:
             f"Nobody saw revision {name} serve, but its pods had requests just before {facts.bad.name} began."
         )
         return passed(check, "TargetMeasured", text, target=name)
+    if facts.target.between is not None:
+        other, why_not = facts.target.between.revision.replica_set, facts.target.why_not
+        text = (
+            f"Revision {name} is the likely one to go back to, but {other} served in between and can't be gone"
+            f" back to: it {why_not}."
+        )
+        return unknown(check, "HistoryUncertain", text, target=name)
     if not facts.target.certain:
         unseen = "whether it ever served" if facts.target.unseen else "what served in between"
         return unknown(

@@ -31,6 +31,9 @@ def target_was_good(facts: Facts) -> Verdict:
     # It may have been asked of the target's pods alone.
     evidence = {key: value for key, value in measured.items() if not key.endswith("_query")}
     truth = holds(condition, values_of(condition, facts.before))
+    if truth is None and facts.trouble:
+        text = f"Prometheus did not answer: {facts.trouble}"
+        return unknown(check, "PrometheusUnavailable", text, **evidence)
     if truth is None:
         text = f"Prometheus has no value for {name} from before the rollout."
         return unknown(check, "TargetHealthUnknown", text, **evidence)

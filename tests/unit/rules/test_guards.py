@@ -372,6 +372,7 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("CausedByRollout", F, "OnsetTooLate", {"file": file(caused_within=MINUTE / 2)}),
     ("CausedByRollout", U, "OnsetNotFound", error_series(onset=None)),
     ("CausedByRollout", U, "NoDataBeforeRollout", {"series": {}}),
+    ("CausedByRollout", U, "PrometheusUnavailable", {"series": {}, "trouble": "It is away."}),
     # One good sample is no clean gap; half of it is.
     ("CausedByRollout", U, "NoDataBeforeRollout", seen_from(V2_FROM - MINUTE / 2)),
     ("CausedByRollout", U, "NoDataBeforeRollout", seen_from(V2_FROM - 4 * MINUTE)),
@@ -468,6 +469,7 @@ CASES: list[tuple[str, Result, str, dict[str, Any]]] = [
     ("TargetWasGood", P, "TargetWasGood", before(0.001, bad=0)),
     ("TargetWasGood", F, "TargetWasBad", before(0.02)),
     ("TargetWasGood", U, "TargetHealthUnknown", before(None)),
+    ("TargetWasGood", U, "PrometheusUnavailable", {**before(None), "trouble": "It is away."}),
     ("TargetWasGood", U, "TargetTooFewSamples", before(0.001, samples=10)),
     (
         "TargetWasGood",
@@ -605,6 +607,16 @@ def test_a_clock_that_was_set_back_is_named_where_numbers_tell_nothing() -> None
     went_back = verdict_of("NotAgain", {"target": Target(V3, certain=True)})
     assert went_back.message.startswith("Somebody went back from app-v3 to the older app-v2.")
     assert overridable(went_back)
+
+
+def test_what_is_known_to_have_served_in_between_is_named() -> None:
+    between = Target(V1, certain=False, between=serving("v3", V2_FROM), why_not="was rolled back as bad")
+    assert verdict_of("TargetExists", {"target": between}).message == (
+        "Revision app-v1 is the likely one to go back to, but app-v3 served in between and can't be gone back"
+        " to: it was rolled back as bad."
+    )
+    unseen = verdict_of("TargetExists", {"target": Target(V1, certain=False)}).message
+    assert unseen.endswith("but nobody saw what served in between.")
 
 
 def test_evidence_says_what_was_asked_and_what_came() -> None:

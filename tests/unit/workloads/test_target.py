@@ -159,3 +159,20 @@ def test_whether_it_served_is_told_from_what_served_in_between() -> None:
     assert between is not None
     assert (unseen.certain, unseen.unseen) == (False, True)
     assert (between.certain, between.unseen) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("found", "known", "why_not"),
+    [
+        ([V1, V2, V3], ledger(*SERVED, known_bad=(bad("v2"),)), "was rolled back as bad"),
+        ([V1, V3], ledger(*SERVED), "is gone from the history"),
+    ],
+)
+def test_what_served_in_between_is_known(found: list[Object], known: Ledger, why_not: str) -> None:
+    whole = history("v3", *found)
+    current = whole.by_uid("uid-v3")
+    assert current is not None
+    target = select_target(whole, known, current)
+    assert target is not None
+    assert target.between == SERVED[1]
+    assert target.why_not == why_not
