@@ -47,8 +47,8 @@ def target_exists(facts: Facts) -> Verdict:
     if facts.target.between is not None:
         other, why_not = facts.target.between.revision.replica_set, facts.target.why_not
         text = (
-            f"Revision {name} is the likely one to go back to, but {other} served in between and can't be gone"
-            f" back to: it {why_not}."
+            f"Revision {name} is the likely one to go back to, but {other} served in between"
+            f" and can't be gone back to: it {why_not}."
         )
         return unknown(check, "HistoryUncertain", text, target=name)
     if not facts.target.certain:
