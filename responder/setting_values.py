@@ -6,6 +6,7 @@ Read by settings.py alone.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal, get_args, get_origin
 
@@ -16,6 +17,8 @@ from yarl import URL
 # What deploy/secret.example.yaml has in place of each secret.
 _PLACEHOLDER = "CHANGE-ME"
 _EXAMPLE_URL = "http://prometheus:9090"
+
+_WHOLE_DAYS = "must be whole days from 1d to 365d, such as 30d"
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 
@@ -30,6 +33,13 @@ def _parse_duration(value: object) -> object:
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds)
 
 
+def _parse_days(value: object) -> object:
+    try:
+        return _parse_duration(value)
+    except ValueError:
+        raise ValueError(_WHOLE_DAYS) from None
+
+
 def _check_positive(value: timedelta) -> timedelta:
     if value <= timedelta(0):
         raise ValueError("must be longer than 0s")
@@ -38,7 +48,7 @@ def _check_positive(value: timedelta) -> timedelta:
 
 def _check_whole_days(value: timedelta) -> timedelta:
     if value % timedelta(days=1) or not timedelta(days=1) <= value <= timedelta(days=365):
-        raise ValueError("must be whole days from 1d to 365d")
+        raise ValueError(_WHOLE_DAYS)
     return value
 
 
@@ -70,6 +80,19 @@ def check_listen(value: str) -> str:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class NoSecret:
+    """Stands for a secret whose file can't be used, so that every other mistake is told beside it."""
+
+    why: str
+
+
+def _refuse_none(value: object) -> object:
+    if isinstance(value, NoSecret):
+        raise ValueError(value.why)
+    return value
+
+
 def _check_secret(value: SecretStr) -> SecretStr:
     if value.get_secret_value().strip().upper() == _PLACEHOLDER:
         raise ValueError(f"is still the example's {_PLACEHOLDER}; put the real one there")
@@ -89,10 +112,10 @@ def check_identity(value: str) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_positive)]
-Days = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_whole_days)]
+Days = Annotated[timedelta, BeforeValidator(_parse_days), AfterValidator(_check_whole_days)]
 Wait = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_check_not_negative)]
 Url = Annotated[str, AfterValidator(_check_url)]
-Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
+Secret = Annotated[SecretStr, BeforeValidator(_refuse_none), AfterValidator(_check_secret)]
 
 
 def shape_of(field: FieldInfo) -> str:

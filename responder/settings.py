@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from responder.setting_values import (
     Days,
     Duration,
+    NoSecret,
     Secret,
     Url,
     Wait,
@@ -207,8 +208,12 @@ class Settings(BaseSettings):
                 continue
             if values.get(name) is not None:
                 variable = variable_of(name)
-                raise ValueError(f"{variable} and {variable}_FILE are both set; leave one out")
-            values = values | {name: _load_secret(Path(file), f"{variable_of(name)}_FILE")}
+                found: str | NoSecret = NoSecret(
+                    f"{variable} and {variable}_FILE are both set; leave one out"
+                )
+            else:
+                found = _load_secret(Path(file), f"{variable_of(name)}_FILE")
+            values = values | {name: found}
         return values
 
     @model_validator(mode="before")
@@ -291,16 +296,16 @@ def _is_of_service(name: str, value: str) -> bool:
     return _OF_A_SERVICE.fullmatch(name) is not None or (name.endswith("_PORT") and "://" in value)
 
 
-def _load_secret(path: Path, variable: str) -> str:
+def _load_secret(path: Path, variable: str) -> str | NoSecret:
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_SECRET_BYTES + 1)
         secret = content.decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
-        raise ValueError(f"{variable}: {path} can't be read: {why}") from error
+        return NoSecret(f"{variable}: {path} can't be read: {why}")
     if not secret or len(content) > _MAX_SECRET_BYTES:
-        raise ValueError(f"{variable}: {path} is empty or too large to be a secret")
+        return NoSecret(f"{variable}: {path} is empty or too large to be a secret")
     return secret
 
 
@@ -314,6 +319,9 @@ def _explain(error: ValidationError) -> Iterator[str]:
         field = Settings.model_fields.get(name)
         if field is None:
             yield f"{variable_of(name)}: is not a setting; take it out"
+            continue
+        if message.startswith(variable_of(name)):
+            yield message  # of a secret's file, whose variable it names
             continue
         shape = shape_of(field)
         if detail["type"] == "missing":

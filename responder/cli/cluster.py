@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from responder.errors import Permanent
+from responder.errors import Permanent, Temporary
 from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
 from responder.workloads.views import View
 
@@ -62,12 +62,18 @@ def parse_place(text: str | None) -> Place:
 
 def on_cluster(kubeconfig: Path | None, context: str | None, work: Callable[[Kubernetes], Awaitable[T]]) -> T:
     """Connect, do the work, disconnect. Raises ResponderError."""
-    from responder.clients.kubernetes import connect
+    from responder.clients.kubernetes import Unavailable, connect
 
     async def run() -> T:
         kubernetes = await connect(kubeconfig, context)
         try:
             return await work(kubernetes)
+        except Unavailable as error:
+            which = "the cluster of this pod" if kubeconfig is None else f"the cluster of {kubeconfig}"
+            raise Temporary(
+                f"{error}. That is {which}: is it up, and is it the one you mean? --kubeconfig and --context"
+                " name another"
+            ) from error
         finally:
             await kubernetes.close()
 

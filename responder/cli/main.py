@@ -111,6 +111,11 @@ def serve(
             "log_format": log_format,
         }
     )
+    if not settings.rules.exists():
+        raise SettingsError(
+            f"{settings.rules}: does not exist; name a rule file, or a folder of them, with --rules or"
+            f" {variables_of('rules')[0]}"
+        )
     clock = SystemClock()
     configure_logging(settings.log_format, clock.now)
 

@@ -81,7 +81,9 @@ def compose(text: str, findings: Findings) -> yaml.Node | None:
         findings.add_at(1, 1, f"not YAML: {str(error).splitlines()[0]}")
         return None
     if root is None:
-        findings.add_at(1, 1, "the file is empty: it needs apiVersion, kind, service, workload and alerts")
+        findings.add_at(
+            1, 1, "the file is empty: it needs apiVersion, kind, service, workload, metrics and alerts"
+        )
     return root
 
 

@@ -105,7 +105,10 @@ def test_a_secret_may_stand_in_a_file(environment: Environment, tmp_path: Path) 
             {"RESPONDER_MAX_ALERTS": "many"},
             "RESPONDER_MAX_ALERTS: must be a whole number from 1 to 100000 (the most alerts in one delivery)",
         ),
-        ({"RESPONDER_RETENTION": "30"}, "RESPONDER_RETENTION: must be a duration such as"),
+        (
+            {"RESPONDER_RETENTION": "30"},
+            "RESPONDER_RETENTION: must be whole days from 1d to 365d, such as 30d",
+        ),
         ({"RESPONDER_RETENTION": "36h"}, "RESPONDER_RETENTION: must be whole days from 1d to 365d"),
         ({"RESPONDER_RETENTION": "0d"}, "RESPONDER_RETENTION: must be whole days from 1d to 365d"),
         ({"RESPONDER_RETENTION": "366d"}, "RESPONDER_RETENTION: must be whole days from 1d to 365d"),
@@ -174,6 +177,15 @@ def test_each_mistake_has_a_line_that_says_what_to_do(environment: Environment) 
     variables = ("DECIDE_EVERY", "FOO", "LISTEN", "PROMETHEUS_URL", "WEBHOOK_TOKEN")
     assert sorted(line.partition(":")[0] for line in lines) == [f"  RESPONDER_{name}" for name in variables]
     assert "it takes any text that is secret" in str(raised.value)
+
+
+def test_a_secret_that_can_not_be_read_hides_no_other_mistake(environment: Environment) -> None:
+    environment(RESPONDER_WEBHOOK_TOKEN_FILE="/nowhere", RESPONDER_LISTEN="8080")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    head, *lines = str(raised.value).splitlines()
+    assert head == "3 settings are missing or wrong:"
+    assert "  RESPONDER_WEBHOOK_TOKEN_FILE: /nowhere can't be read: No such file or directory" in lines
 
 
 def test_one_mistake_is_one_line(environment: Environment) -> None:

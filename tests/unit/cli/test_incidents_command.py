@@ -80,3 +80,10 @@ def test_only_the_result_is_on_stdout(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "kubernetes_retry" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("responder: ")
+
+
+async def test_a_cluster_that_is_not_reached_is_named(sh: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "nobody-listens"
+    path.write_text(yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), encoding="utf-8")
+    said = await sh.refused("incidents", "--kubeconfig", str(path))
+    assert f"That is the cluster of {path}: is it up, and is it the one you mean?" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -48,3 +49,16 @@ def test_no_secret_is_a_flag() -> None:
     }
     assert secrets
     assert not named & secrets
+
+
+def test_rules_that_are_not_there_are_told_with_what_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESPONDER_WEBHOOK_TOKEN", "hunter2")
+    arguments = ("serve", "--prometheus-url", "http://127.0.0.1:1", "--rules", str(tmp_path / "nowhere"))
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 1
+    assert str(done.exception) == (
+        f"{tmp_path}/nowhere: does not exist; name a rule file, or a folder of them, with --rules or"
+        " RESPONDER_RULES"
+    )

@@ -118,8 +118,11 @@ def test_each_mistake_is_found_at_its_place(mistake: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "1:1: the file is empty: it needs apiVersion, kind, service, workload and alerts"),
-        ("# nothing\n", "1:1: the file is empty: it needs apiVersion, kind, service, workload and alerts"),
+        ("", "1:1: the file is empty: it needs apiVersion, kind, service, workload, metrics and alerts"),
+        (
+            "# nothing\n",
+            "1:1: the file is empty: it needs apiVersion, kind, service, workload, metrics and alerts",
+        ),
         ("- a\n", "1:1: the file has to be a mapping of keys to values"),
         ("a: 1\n b: 2\n", "2:3: not YAML: mapping values are not allowed in this context (indentation?)"),
         (
