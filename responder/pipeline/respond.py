@@ -14,9 +14,9 @@ from typing import assert_never
 
 import structlog
 
-from responder.actions.put_back import WHOEVER, find_put_back
-from responder.actions.rollback import Applied, Attempt, Refused, Rejected, attempt_of, roll_back, void
-from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes
+from responder.actions.put_back import WHOEVER
+from responder.actions.rollback import Applied, Rejected
+from responder.clients.kubernetes import Kubernetes
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
 from responder.errors import ResponderError
@@ -36,12 +36,13 @@ from responder.pipeline.claims import (
 )
 from responder.pipeline.close import close, finish
 from responder.pipeline.gather import Gatherer, SharedFreezes
-from responder.pipeline.owned import let_go_on, pause_for, plan_to_pause
+from responder.pipeline.owned import plan_to_pause
 from responder.pipeline.remember import leave_alone, remember_rollback
 from responder.pipeline.settle import Settling, assess_settling
 from responder.pipeline.stuck import StuckPods
 from responder.pipeline.turns import Turns
 from responder.pipeline.unattributed import judge_unattributed
+from responder.pipeline.undo import RULE_FILE_GONE, Seen, Undoer, without_file
 from responder.rules.decide import Course, decide
 from responder.rules.model import RollbackPolicy, Rule, RuleSet
 from responder.tasks import together
@@ -51,7 +52,6 @@ from responder.verification.prove_recovery import prove_recovery
 from responder.verification.prove_traffic import prove_traffic
 from responder.verification.revert import unless_reverted
 from responder.verification.traffic import OVERTAKEN
-from responder.workloads.history import History
 from responder.workloads.key import WorkloadKey
 from responder.workloads.owners import REVERTED
 
@@ -60,22 +60,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE = timedelta(0)
 # An attempt that the world keeps refusing goes back to judging so often; then a person has to look.
 _MOST_ATTEMPTS = 5
-_TOO_LATE = "UndoTooLate"
-_RULE_FILE_GONE = "RuleFileGone"
-# What was decided longer ago than this, before a restart or an outage, is judged anew instead of tried.
-_INTENT_STALE = timedelta(minutes=1)
 # A proof that a restart interrupted gets so long at least, or what the rule file gives it where that is less.
 _LAST_LOOK = timedelta(minutes=2)
-# Freezes read longer ago than this are read again before the patch.
-_FREEZES_FRESH_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What an undo's first try may rest on; every later one reads for itself."""
-
-    history: History
-    freezes: SharedFreezes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +99,7 @@ class Responder:
         self._metrics = metrics
         self._decide_every = decide_every
         self._on_applied = on_applied
+        self._undoer = Undoer(kubernetes, gatherer, rules, clock, metrics)
         self._stuck = StuckPods(kubernetes, store, clock)
         self._turns = turns
 
@@ -169,23 +156,14 @@ class Responder:
         """Write the intent and, while the server does that, read the freezes: one round trip, not two."""
         async with together() as group:
             recording = group.create_task(self._store.record(incident, status))
-            reading = group.create_task(self._read_freezes_early(incident))
+            reading = group.create_task(self._undoer.read_freezes(incident))
         return recording.result(), reading.result()
-
-    async def _read_freezes_early(self, incident: Incident) -> SharedFreezes | None:
-        """None when they can't be read now: that must not cut off the writing of the intent beside it."""
-        try:
-            return await self._gatherer.read_shared_freezes(incident.key.namespace)
-        except ResponderError as error:
-            log.warning("freezes_out_of_reach", error=str(error))
-            return None
 
     async def _undo(self, incident: Incident, seen: Seen | None = None) -> Step:
         """Carry out the recorded intent, or recognise that it was; give it up only with its fence voided."""
         rollback = _rollback(incident)
-        attempt = attempt_of(incident, rollback, self._clock.now())
         try:
-            result = await self._undo_or_void(attempt, incident, rollback, seen)
+            result = await self._undoer.undo_or_void(incident, rollback, seen)
         except ResponderError as error:
             return await self._note_overdue(incident, rollback, error)
         now = self._clock.now()
@@ -203,59 +181,12 @@ class Responder:
             return await self._record(incident, status, now)
         return await self._fact(incident, lambda status: advance.voided(status, reason, message, now))
 
-    async def _undo_or_void(
-        self, attempt: Attempt, incident: Incident, rollback: Rollback, seen: Seen | None
-    ) -> Applied | Refused | Rejected:
-        """What became of the attempt; whatever is not Applied can't have an effect any more."""
-        result = await self._try_undo(attempt, incident, rollback, seen)
-        self._metrics.rollbacks.labels(type(result).__name__).inc()
-        if not isinstance(result, Applied):
-            log.warning("undo_without_effect", reason=result.reason, why=result.message)
-            try:
-                voided = await void(self._kubernetes, attempt)
-                if voided is not None:
-                    return voided
-            except (Forbidden, Invalid):
-                # A server that forbids the undo forbids the voiding too, and a patch still under way with it.
-                # What we refrained from ourselves says nothing of an earlier try.
-                if not isinstance(result, Rejected) or result.reason == _TOO_LATE:
-                    raise
-            await let_go_on(self._kubernetes, rollback)
-        return result
-
     async def _note_overdue(self, incident: Incident, rollback: Rollback, error: ResponderError) -> Step:
         """Page once for an undo that is late and can neither be carried out nor given up; else raise."""
         now, message = self._clock.now(), str(error)
         if now <= rollback.deadline_at or incident.status.reason == advance.UNDO_OVERDUE:
             raise error
         return await self._fact(incident, lambda status: advance.overdue(status, message, now))
-
-    async def _try_undo(
-        self, attempt: Attempt, incident: Incident, rollback: Rollback, seen: Seen | None
-    ) -> Applied | Refused | Rejected:
-        """One try. The freezes that no precondition of the patch can hold are read last, or a moment ago."""
-        if self._rules.file_for(incident.key) is None:
-            return Refused(_RULE_FILE_GONE, _without_file(incident))
-        if seen is None:
-            put_back = find_put_back(await self._gatherer.read_history(incident.key), attempt)
-            if put_back is not None:
-                return put_back
-        if self._clock.now() > rollback.deadline_at:
-            late = f"The undo could not be carried out before {rollback.deadline_at:%H:%M:%S} UTC."
-            return Rejected(_TOO_LATE, late)
-        if seen is None and self._clock.now() - rollback.intended_at > _INTENT_STALE:
-            stale = f"What was intended at {rollback.intended_at:%H:%M:%S} UTC has to be judged again."
-            return Refused("IntentStale", stale)
-        unpaused = await pause_for(self._kubernetes, rollback)
-        if unpaused is not None:
-            return unpaused
-        freezes = None if seen is None else seen.freezes
-        if freezes is None or freezes.age_seconds() > _FREEZES_FRESH_SECONDS:
-            freezes = await self._gatherer.read_shared_freezes(incident.key.namespace)
-        fresh = [mark for mark in freezes.marks if mark.digest not in rollback.freezes_overruled]
-        if fresh:
-            return Refused("Frozen", f"Rollbacks were frozen just before the undo ({fresh[0].where}).")
-        return await roll_back(self._kubernetes, attempt, None if seen is None else seen.history)
 
     async def _prove(self, incident: Incident) -> Step:
         """Traffic first, then recovery; each way of not getting there is its own outcome."""
@@ -266,7 +197,7 @@ class Responder:
     async def _prove_traffic(self, incident: Incident) -> Step:
         file, rollback = self._rules.file_for(incident.key), _rollback(incident)
         if file is None:
-            verdict = unknown("Traffic", _RULE_FILE_GONE, _without_file(incident))
+            verdict = unknown("Traffic", RULE_FILE_GONE, without_file(incident))
             return await self._end(incident, Outcome.TRAFFIC_NOT_PROVEN, verdict, ())
         history = await self._gatherer.read_history(incident.key)
         claim = None if history is None else claim_traffic(incident, rollback, file, history)
@@ -298,7 +229,7 @@ class Responder:
     async def _prove_recovery(self, incident: Incident) -> Step:
         file, rollback = self._rules.file_for(incident.key), _rollback(incident)
         if file is None:
-            verdict = unknown("Recovery", _RULE_FILE_GONE, _without_file(incident))
+            verdict = unknown("Recovery", RULE_FILE_GONE, without_file(incident))
             return await self._end(incident, Outcome.RECOVERY_UNKNOWN, verdict, ())
         rules = rules_to_recover(incident, *self._matching(incident))
         proven_at = incident.status.times.traffic_proven_at
@@ -322,7 +253,7 @@ class Responder:
         """Wait out the echoes; hand over to a new incident when it was no echo."""
         file, asked_at = self._rules.file_for(incident.key), self._clock.now()
         if file is None:
-            status = advance.settled(incident.status, asked_at, None, _without_file(incident))
+            status = advance.settled(incident.status, asked_at, None, without_file(incident))
             return await self._record(incident, status, asked_at)
         record = await self._store.ensure_record(incident.key)
         history = await self._gatherer.read_history(incident.key)
@@ -387,11 +318,6 @@ class Responder:
         every = (rule for alert in alerts for rule in self._rules.match(alert.labels))
         firing = (rule for alert in incident.firing.values() for rule in self._rules.match(alert.labels))
         return tuple(dict.fromkeys(every)), tuple(dict.fromkeys(firing))
-
-
-def _without_file(incident: Incident) -> str:
-    """Why an incident that is half way is ended as far as it can be."""
-    return f"No rule file speaks of {incident.key} any more: what was under way can't be proven."
 
 
 def _rollback(incident: Incident) -> Rollback:

@@ -127,6 +127,24 @@ def test_an_undo_is_not_given_up_while_nothing_keeps_it_from_arriving(tmp_path: 
     play(tmp_path, story)
 
 
+def test_an_undo_that_may_not_be_repeated_is_not_called_off_while_it_may_arrive(tmp_path: Path) -> None:
+    """The first try got lost, then the right to patch went, for the fence as well: no failure yet."""
+
+    async def story(here: Stage) -> None:
+        strike(here, "PATCH", DEPLOYMENT, Late(240))
+        strike(here, "PATCH", DEPLOYMENT, Refuse(403), None)
+        here.world.release("v2", error_rate=0.1)
+        await here.until(lambda: here.world.cluster.faults.taken, SOON, "the undo is on its way")
+        await here.rest(timedelta(seconds=90))
+        assert here.status()["phase"] == "RollingBack", here.summary()
+        assert here.versions == ["v1", "v2"]
+        status = await here.phase("Verifying", timedelta(minutes=5))
+        assert status["rollback"]["state"] == "Applied"
+        assert here.versions == ["v1", "v2", "v1"]
+
+    play(tmp_path, story)
+
+
 def test_an_undo_that_arrives_after_a_second_one_has_no_effect(tmp_path: Path) -> None:
     """Not even where what it tests is there again but for the fence: somebody released v2 once more."""
 

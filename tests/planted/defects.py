@@ -324,12 +324,12 @@ DEFECTS = (
     Defect(
         "records the result before the effect",
         "pipeline/respond.py",
-        "            result = await self._undo_or_void(attempt, incident, rollback, seen)\n",
+        "            result = await self._undoer.undo_or_void(incident, rollback, seen)\n",
         "            early = self._clock.now()\n"
         "            incident = await self._store.record_fact(\n"
         "                incident, lambda status: advance.applied(status, 1, early, file.rollback.within)\n"
         "            )\n"
-        "            result = await self._undo_or_void(attempt, incident, rollback, seen)\n",
+        "            result = await self._undoer.undo_or_void(incident, rollback, seen)\n",
         (f"{RESTARTS}::test_ended_in_every_phase_of_a_rollback",),
     ),
     Defect(
@@ -401,7 +401,7 @@ DEFECTS = (
     ),
     Defect(
         "gives an intent up, and its fence stands",
-        "pipeline/respond.py",
+        "pipeline/undo.py",
         "                voided = await void(self._kubernetes, attempt)\n",
         "                voided = None\n",
         (f"{LATE}::test_an_undo_that_arrives_after_it_was_given_up_has_no_effect",),
