@@ -89,12 +89,29 @@ def freeze(
 def unfreeze(
     place: PlaceArgument = None,
     home: HomeOption = None,
+    output: OutputOption = Output.TEXT,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,
 ) -> None:
     """Take a freeze away. What people were asked meanwhile stays theirs to decide."""
     where = parse_place(place)
-    print(on_cluster(kubeconfig, context, lambda api: _unfreeze(api, where, home)))
+    there = on_cluster(kubeconfig, context, lambda api: write_mark(api, where, home, lambda there: None))
+    if output is Output.JSON:
+        mark = there.mark
+        print(
+            to_json(
+                {
+                    "where": there.where,
+                    "wasFrozen": mark is not None,
+                    "reason": mark and mark.reason,
+                    "until": mark and mark.until,
+                }
+            )
+        )
+    elif there.mark is None:
+        print(f"Not frozen: {there.where} carried no freeze.")
+    else:
+        print(f"Goes on: {there.where}. It was frozen{_end(there.mark)}. ({there.mark.reason})")
 
 
 def _duration(text: str) -> timedelta:
@@ -125,13 +142,6 @@ async def _freeze(
 
     marked = await write_mark(kubernetes, place, home, check)
     return f"Frozen{_end(mark)}: {marked.where}. ({mark.reason})"
-
-
-async def _unfreeze(kubernetes: Kubernetes, place: Place, home: str | None) -> str:
-    marked = await write_mark(kubernetes, place, home, lambda there: None)
-    if marked.mark is None:
-        return f"Not frozen: {marked.where} carried no freeze."
-    return f"Goes on: {marked.where}. It was frozen{_end(marked.mark)}. ({marked.mark.reason})"
 
 
 def _end(mark: FreezeMark) -> str:

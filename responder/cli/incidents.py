@@ -35,7 +35,9 @@ def incidents(
         print("No incidents." if every else "No open incidents.")
         return
     now = SystemClock().now()
-    show_table(_TITLES, [_cells(each, age(each.spec.received_at, now)) for each in found])
+    rows = [_cells(each, age(each.spec.received_at, now)) for each in found]
+    # An incident's name has its workload's in it.
+    show_table(_TITLES, rows, spare=("RULE", "WORKLOAD", "REASON"), whole=("NAMESPACE", "NAME"))
 
 
 async def _list(kubernetes: Kubernetes, namespace: str | None, *, every: bool) -> list[Incident]:

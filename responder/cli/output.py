@@ -6,7 +6,7 @@ What comes from a cluster was written by anybody, so control characters never re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,8 +43,18 @@ def say(text: str = "", style: str = "") -> None:
     _console().print(Text(clean(text)), style=style or None)
 
 
-def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under their titles: in a terminal folded to its width, otherwise a line each."""
+def show_table(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    spare: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """Print rows under their titles: in a terminal folded to its width, otherwise a line each.
+
+    In a terminal that is too narrow the `spare` columns are left out, the first first, and a line says so;
+    those that are `whole` are folded last.
+    """
     cleaned = [[clean(cell) or "-" for cell in row] for row in rows]
     console = _console()
     if not console.is_terminal:
@@ -55,12 +65,25 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    columns = dict(zip(titles, zip(*cleaned, strict=True), strict=True)) if cleaned else {}
+    left_out = []
+    for title in spare:
+        if columns and _width(columns) > console.width:
+            del columns[title]
+            left_out.append(title)
     table = Table(box=None, pad_edge=False)
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    for row in cleaned:
-        table.add_row(*(Text(cell, style_of(cell)) for cell in row))
+    for title in columns or titles:
+        table.add_column(title, overflow="fold", no_wrap=title in whole)
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*(Text(cell, style_of(cell)) for cell in cells))
     console.print(table)
+    if left_out:
+        console.print(f"No room for {', '.join(left_out)}: widen the terminal.", style="dim")
+
+
+def _width(columns: Mapping[str, Sequence[str]]) -> int:
+    """How wide these are side by side, with two spaces between."""
+    return sum(max(map(len, (title, *cells))) + 2 for title, cells in columns.items()) - 2
 
 
 def style_of(word: str) -> str:

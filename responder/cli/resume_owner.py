@@ -15,17 +15,20 @@ from responder.cli.cluster import (
     on_cluster,
     parse_place,
 )
+from responder.cli.output import Output, OutputOption, to_json
 
 if TYPE_CHECKING:
     from responder.clients.kubernetes import Kubernetes, Object
     from responder.workloads.key import WorkloadKey
     from responder.workloads.ledger import PausedOwner
+    from responder.workloads.owners import Owner
 
 
 def resume_owner(
     workload: Annotated[
         str, typer.Argument(metavar="NAMESPACE/[KIND/]WORKLOAD", help="The workload that was rolled back.")
     ],
+    output: OutputOption = Output.TEXT,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,
 ) -> None:
@@ -38,11 +41,15 @@ def resume_owner(
     place = parse_place(workload)
     if place.name is None:
         raise typer.BadParameter(f"{workload}: which workload? write NAMESPACE/WORKLOAD")
-    for line in on_cluster(kubeconfig, context, lambda api: _resume(api, place)):
-        print(line)
+    said = on_cluster(kubeconfig, context, lambda api: _resume(api, place))
+    if output is Output.JSON:
+        print(to_json([{"owner": str(owner), "message": message} for owner, message in said.items()]))
+        return
+    for message in said.values():
+        print(message)
 
 
-async def _resume(kubernetes: Kubernetes, place: Place) -> list[str]:
+async def _resume(kubernetes: Kubernetes, place: Place) -> dict[Owner, str]:
     """Resume every owner that is recorded as paused; what became of each, in words."""
     found = [
         (record.key, paused)
@@ -63,7 +70,7 @@ async def _resume(kubernetes: Kubernetes, place: Place) -> list[str]:
     for key, paused in found:
         # Of two undos that paused the same one, what became of it in the end.
         said[paused.owner] = await _resume_one(kubernetes, key, paused)
-    return list(said.values())
+    return said
 
 
 async def _resume_one(kubernetes: Kubernetes, key: WorkloadKey, paused: PausedOwner) -> str:

@@ -42,6 +42,16 @@ async def test_a_freeze_is_set_shown_and_taken_away(sh: Shell, where: str) -> No
     assert await sh.ok("unfreeze", *place) == f"Not frozen: {where} carried no freeze.\n"
 
 
+async def test_taken_away_for_machines(sh: Shell) -> None:
+    await sh.ok("freeze", NAMESPACE, "--reason", "audit")
+    found = [json.loads(await sh.ok("unfreeze", NAMESPACE, "-o", "json")) for _ in range(2)]
+    where = {"where": "namespace payments", "until": None}
+    assert found == [
+        {**where, "wasFrozen": True, "reason": "audit"},
+        {**where, "wasFrozen": False, "reason": None},
+    ]
+
+
 async def test_other_annotations_stay(sh: Shell) -> None:
     await sh.cluster.rollout_complete(NAMESPACE, NAME)
     before = sh.cluster.deployment(NAMESPACE, NAME)["metadata"]["annotations"]

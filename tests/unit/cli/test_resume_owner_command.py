@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -64,6 +65,13 @@ def recorded(sh: Shell) -> list[str]:
     (record,) = sh.cluster.store.list(RECORDS, NAMESPACE)
     assert record["spec"]["nextSequence"] == 7
     return [each["mark"] for each in record["spec"].get("paused", [])]
+
+
+async def test_for_machines(sh: Shell) -> None:
+    await paused(sh, ARGO_CD, "i.1")
+    (found,) = json.loads(await sh.ok(*RESUME, "-o", "json"))
+    owner = f"{OwnerKind.ARGO_CD} {ARGO_CD.namespace}/{NAME}"
+    assert found == {"owner": owner, "message": f"Goes on: {owner}, as before it was paused."}
 
 
 @pytest.mark.parametrize("tool", KINDS, ids=lambda tool: tool.kind)
