@@ -6,13 +6,15 @@ The only part of the scenarios that reads files. Called by the command.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from responder.errors import ResponderError
-from responder.sandbox.scenarios.model import Scenario
+from responder.sandbox.scenarios.model import NoSuchWorkloadError, Scenario
 
 _LARGEST_BYTES = 256 * 1024
 EXAMPLE = Path(__file__).parent / "bad-release.yaml"
@@ -43,16 +45,35 @@ def load_scenario(path: Path) -> Scenario:
         return Scenario.model_validate(content)
     except ValidationError as error:
         mistakes = [
-            f"{path}:{_line_of(node, mistake['loc'])}: {_said(mistake['loc'], mistake['msg'])}"
+            f"{path}:{_line_of(node, place)}: {_said(place, mistake)}"
             for mistake in error.errors()
+            for place in (_place_of(mistake),)
         ]
         raise ScenarioError("\n".join(mistakes)) from None
 
 
-def _said(place: Sequence[int | str], message: str) -> str:
+def _place_of(mistake: ErrorDetails) -> tuple[int | str, ...]:
+    """Where in the file it is: of what only the whole shows, the error itself says it."""
+    raised = mistake.get("ctx", {}).get("error")
+    return raised.place if isinstance(raised, NoSuchWorkloadError) else mistake["loc"]
+
+
+def _said(place: Sequence[int | str], mistake: ErrorDetails) -> str:
     where = ".".join(map(str, place))
-    words = message.removeprefix("Value error, ")
+    words = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "missing":
+        words = "is needed, and is not there"
+    elif mistake["type"] == "extra_forbidden":
+        meant = get_close_matches(str(place[-1]), _keys(), n=1)
+        words = f"is no key here; {f'did you mean {meant[0]}?' if meant else 'take it out'}"
     return f"{where}: {words}" if where else words
+
+
+def _keys() -> list[str]:
+    """Every key that a scenario may have, at any depth."""
+    schema = Scenario.model_json_schema()
+    parts = (schema, *schema["$defs"].values())
+    return sorted({key for part in parts for key in part.get("properties", {})})
 
 
 def _line_of(node: yaml.Node | None, place: Sequence[int | str]) -> int:

@@ -92,6 +92,14 @@ class Event(Part):
         return self
 
 
+class NoSuchWorkloadError(ValueError):
+    """An event names a workload that the scenario has not; `place` is where in it that is."""
+
+    def __init__(self, message: str, place: tuple[str | int, ...]) -> None:
+        super().__init__(message)
+        self.place = place
+
+
 class Scenario(Part):
     """The whole file. rules: a rule file or a folder of them, from the scenario's own folder."""
 
@@ -110,8 +118,9 @@ class Scenario(Part):
             raise ValueError("a scenario has at least one of workloads")
         if len(set(known)) < len(known):
             raise ValueError("two workloads have the same namespace and name")
-        for event in self.events:
+        for index, event in enumerate(self.events):
             place = getattr(event.action, "workload", None)
             if place is not None and place not in known:
-                raise ValueError(f"an event names {place}, but the workloads are {', '.join(known)}")
+                message = f"there is no workload {place}: the workloads are {', '.join(known)}"
+                raise NoSuchWorkloadError(message, ("events", index))
         return self

@@ -115,7 +115,9 @@ async def refused(*arguments: str) -> str:
 async def test_a_mistake_in_the_file_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text("kind: SandboxScenario\n", encoding="utf-8")
-    assert (await refused(str(path))).startswith(f"responder: {path}:1: apiVersion: Field required")
+    assert (await refused(str(path))).startswith(
+        f"responder: {path}:1: apiVersion: is needed, and is not there"
+    )
 
 
 async def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:

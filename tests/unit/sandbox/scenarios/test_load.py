@@ -51,12 +51,12 @@ def test_the_tour_has_every_kind_of_event_and_everything_a_workload_may_say() ->
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (HEAD, "1: workloads: Field required"),
+        (HEAD, "1: workloads: is needed, and is not there"),
         (HEAD + "workloads: []\n", "1: a scenario has at least one of workloads"),
         (HEAD + "workloads:\n  - name: Cart\n", "4: workloads.0.name: String should match pattern"),
         (
             HEAD + "workloads:\n  - name: cart\n    replics: 3\n",
-            "5: workloads.0.replics: Extra inputs are not permitted",
+            "5: workloads.0.replics: is no key here; did you mean replicas?",
         ),
         (
             HEAD + "workloads:\n  - name: cart\n    latencyP95: fast\n",
@@ -72,7 +72,7 @@ def test_the_tour_has_every_kind_of_event_and_everything_a_workload_may_say() ->
         ),
         (
             HEAD + WORKLOAD + "events:\n  - at: 1s\n    scale: {workload: shop/card, replicas: 1}\n",
-            "1: an event names shop/card, but the workloads are shop/cart",
+            "6: events.0: there is no workload shop/card: the workloads are shop/cart",
         ),
         (
             HEAD + WORKLOAD + "events:\n  - at: 1s\n    fault: {effect: explode}\n",
@@ -94,6 +94,11 @@ def test_the_tour_has_every_kind_of_event_and_everything_a_workload_may_say() ->
             HEAD + WORKLOAD + "events:\n  - at: 1s\n    unreachable: {pods: '(', for: 5s}\n",
             "7: events.0.unreachable.pods: '(' is no regular expression",
         ),
+        (
+            HEAD + WORKLOAD + "events:\n  - at: 1s\n    relase: {workload: shop/cart, version: v2}\n",
+            "7: events.0.relase: is no key here; did you mean release?",
+        ),
+        (HEAD + "xyz: 1\n" + WORKLOAD, "3: xyz: is no key here; take it out"),
         (HEAD + "workloads: [\n", "4: is no YAML"),
         ("just words", "1: Input should be"),
     ],
