@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from responder.actions.notify import Notifier, Told
+from responder.actions.notify import LAST_WORDS, Notifier, Told
 from responder.clients.kubernetes import Conflict, NotFound
 from responder.clock import Clock
 from responder.errors import ResponderError
@@ -33,8 +33,6 @@ _LAST_BACKOFF = timedelta(seconds=30)
 # After a conflict: shorter than anybody notices, at first.
 _FIRST_CROSSED = timedelta(milliseconds=20)
 _LAST_CROSSED = timedelta(seconds=1)
-# Messages of a closed incident are tried for so long; then the failure stands in the log and the metric.
-_LAST_WORDS = timedelta(hours=1)
 
 Name = tuple[str, str]
 
@@ -237,7 +235,6 @@ class _Drive:
 
     async def _tell(self) -> None:
         """Bring Slack and PagerDuty up to date after every change, and again when something failed."""
-        give_up_at: datetime | None = None
         while True:
             self._changed.clear()
             incident = self.incident
@@ -246,17 +243,20 @@ class _Drive:
             except Exception:  # a message that can't be made must not end the rollback it tells of
                 log.exception("telling_broke", phase=incident.phase.value)
                 self._metrics.count_unexpected("telling")
-                told = Told(incident.status.notifications, self._clock.now() + _LAST_BACKOFF)
-            if self._over and not self._changed.is_set():
-                give_up_at = give_up_at or self._clock.now() + _LAST_WORDS
-                if told.retry_at is None:
-                    return
-                if self._clock.now() > give_up_at:
-                    log.error("people_not_told", incident=incident.name, outcome=str(incident.status.outcome))
-                    return
+                told = Told(incident.status.notifications, self._tell_again_at(incident))
+            if self._over and not self._changed.is_set() and told.retry_at is None:
+                return
             wait = None if told.retry_at is None else told.retry_at - self._clock.now()
             del incident, told  # a second copy, for as long as it waits
             await _wait(self._changed, wait)
+
+    def _tell_again_at(self, incident: Incident) -> datetime | None:
+        """When to try again after a defect; None once the notifier would have given up as well."""
+        now, closed_at = self._clock.now(), incident.status.times.closed_at
+        if closed_at is None or now < closed_at + LAST_WORDS:
+            return now + _LAST_BACKOFF
+        log.error("people_not_told", incident=incident.name, outcome=str(incident.status.outcome))
+        return None
 
     async def _read(self) -> None:
         """Know the incident as it is now: whatever comes after this read began is a reason to look again."""

@@ -124,7 +124,11 @@ class Intake:
             await self._eased.wait()
 
     async def take(self, alerts: Iterable[Alert]) -> Receipt:
-        """Return once every alert is on an incident, held, or refused for good. Raises ResponderError."""
+        """Return once every alert is on an incident or named in a full one, held, or refused for good.
+
+        Raises IntakeUnavailable at once when too much is under way; another ResponderError when an alert
+        could not be written, after all that could be were: they may all come again.
+        """
         self.check_room()
         self._under_way += 1
         try:

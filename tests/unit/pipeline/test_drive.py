@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from responder.actions.notify import Told
+from responder.actions.notify import LAST_WORDS, Told
 from responder.clients.kubernetes import Conflict, NotFound
-from responder.incidents.model import Incident
+from responder.incidents.model import OPEN_LABEL, Incident, Times
+from responder.incidents.phases import Phase
 from responder.pipeline.drive import Drivers
 from responder.pipeline.respond import AT_ONCE, Step
 from responder.rules.model import RuleFile, RuleSet
@@ -52,6 +53,8 @@ class Desk:
     # So many steps meet another writer.
     crossed: int = 0
     on_step: Callable[[], None] = lambda: None
+    tell: Callable[[Incident], Told] = lambda incident: Told(incident.status.notifications, None)
+    unmarked: bool = False
 
     async def get(self, namespace: str, name: str) -> Incident:
         if self.gone:
@@ -76,7 +79,10 @@ class Desk:
         return Step(incident, self.pauses.pop(0) if self.pauses else LONG)
 
     async def notify(self, incident: Incident, file: RuleFile | None) -> Told:
-        return Told(incident.status.notifications, None)
+        return self.tell(incident)
+
+    async def unmark(self, incident: Incident) -> None:
+        self.unmarked = True
 
     def forget(self, incident: Incident) -> None:
         self.forgotten.append(incident.metadata.uid)
@@ -179,5 +185,44 @@ def test_an_incident_that_somebody_deleted_is_forgotten() -> None:
             await LoopClock(AT).sleep(1)
             assert drivers.incidents() == []
         assert desk.forgotten == [desk.incident.metadata.uid]
+
+    run_story(story())
+
+
+def over() -> Incident:
+    """Closed, and there is still something to do for it."""
+    incident = asking(phase=Phase.CLOSED, times=Times(closed_at=AT), ask=None)
+    metadata = incident.metadata.model_copy(update={"resource_version": "1", "labels": {OPEN_LABEL: "true"}})
+    return incident.model_copy(update={"metadata": metadata})
+
+
+def test_how_long_people_are_told_of_a_closed_incident_is_for_the_notifier_to_say() -> None:
+    def tell(incident: Incident) -> Told:
+        now = LoopClock(AT).now()
+        again = None if now >= AT + 3 * LAST_WORDS else now + LONG
+        return Told(incident.status.notifications, again)
+
+    async def story() -> None:
+        desk = Desk(over(), tell=tell)
+        async with driving(desk):
+            await LoopClock(AT).sleep(2.5 * LAST_WORDS.total_seconds())
+            assert not desk.unmarked
+            await LoopClock(AT).sleep(LAST_WORDS.total_seconds())
+            assert desk.unmarked
+
+    run_story(story())
+
+
+def test_a_message_that_breaks_holds_a_closed_incident_no_longer_than_one_that_fails() -> None:
+    def tell(incident: Incident) -> Told:
+        raise ValueError("a defect")
+
+    async def story() -> None:
+        desk = Desk(over(), tell=tell)
+        async with driving(desk):
+            await LoopClock(AT).sleep(LAST_WORDS.total_seconds() - 60)
+            assert not desk.unmarked
+            await LoopClock(AT).sleep(120)
+            assert desk.unmarked
 
     run_story(story())
