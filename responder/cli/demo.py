@@ -20,10 +20,12 @@ def demo(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write a record of what happened to this file.")] = None,
     require_real: Annotated[
-        bool, typer.Option("--require-real", help="Fail without the real Prometheus and Alertmanager.")
+        bool,
+        typer.Option("--require-real", metavar="", help="Fail without the real Prometheus and Alertmanager."),
     ] = False,
     hold: Annotated[
-        bool, typer.Option("--hold", help="Keep the last story's cluster until Ctrl-C, for kubectl.")
+        bool,
+        typer.Option("--hold", metavar="", help="Keep the last story's cluster until Ctrl-C, for kubectl."),
     ] = False,
 ) -> None:
     """Release bad versions and watch what happens. Exits 0 only if every story ended as it should."""

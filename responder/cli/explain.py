@@ -60,7 +60,7 @@ def explain(
         ),
     ] = None,
     namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="The incident's.")] = None,
-    now: Annotated[bool, typer.Option("--now", help="Judge the incident anew as well.")] = False,
+    now: Annotated[bool, typer.Option("--now", metavar="", help="Judge the incident anew as well.")] = False,
     rules: Annotated[
         Path, typer.Option(envvar="RESPONDER_RULES", help="The rule file, or the folder of rule files.")
     ] = Path("rules"),

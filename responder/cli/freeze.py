@@ -53,11 +53,15 @@ def freeze(
     for_: Annotated[
         str | None, typer.Option("--for", metavar="DURATION", help="End it by itself, such as after 2h.")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Also where a freeze is, in its place.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", metavar="", help="Also where a freeze is, in its place.")
+    ] = False,
     listed: Annotated[
         bool,
         typer.Option(
-            "--list", help="Show what is frozen, change nothing. Exits 1 where none is seen and not all was."
+            "--list",
+            metavar="",
+            help="Show what is frozen, change nothing. Exits 1 where none is seen and not all was.",
         ),
     ] = False,
     home: HomeOption = None,

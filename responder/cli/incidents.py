@@ -21,7 +21,7 @@ _TITLES = ("NAMESPACE", "NAME", "PHASE", "OUTCOME", "REASON", "WORKLOAD", "RULE"
 
 def incidents(
     namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Only those in it.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Closed ones as well.")] = False,
+    every: Annotated[bool, typer.Option("--all", metavar="", help="Closed ones as well.")] = False,
     output: OutputOption = Output.TEXT,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,

@@ -65,7 +65,10 @@ def _show_version(wanted: bool) -> None:
 @cli.callback()
 def responder(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", metavar="", callback=_show_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     """Turns a firing alert into a proven rollback, or into a person who knows why it was not done."""

@@ -59,7 +59,7 @@ def render(
     out: Annotated[Path, typer.Option(help="The folder that prometheus/ and alertmanager/ are written to.")],
     folder: _Folder = Path("rules"),
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite files that something else wrote.")
+        bool, typer.Option("--force", metavar="", help="Overwrite files that something else wrote.")
     ] = False,
 ) -> None:
     """Write the Prometheus rules and the Alertmanager configuration that the rule files ask for."""

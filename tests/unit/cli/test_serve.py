@@ -62,3 +62,9 @@ def test_rules_that_are_not_there_are_told_with_what_names_them(
         f"{tmp_path}/nowhere: does not exist; name a rule file, or a folder of them, with --rules or"
         " RESPONDER_RULES"
     )
+
+
+def test_flags_that_take_no_value_show_none() -> None:
+    for command in ("demo", "explain", "freeze", "incidents", "rules render"):
+        # The one that is left is --help's own.
+        assert shown(*command.split(), "--help").count("<bool>") == 1, command
