@@ -153,7 +153,9 @@ async def test_two_workloads_of_one_name(sh: Shell) -> None:
 
 
 async def test_whoever_may_not_is_told(sh: Shell) -> None:
-    assert "forbidden" in await sh.refused("freeze", NAMESPACE, "--reason", "audit", token="nobody")
+    said = await sh.refused("freeze", NAMESPACE, "--reason", "audit", token="nobody")
+    assert 'forbidden: User "nobody"' in said
+    assert said.endswith("see `kubectl auth can-i --list` for the user that it names")
     done = await sh.run("freeze", "--list", token="nobody")
     assert (done.exit_code, done.stdout) == (1, "No freeze seen in what could be looked at.\n")
     assert done.stderr.count("not looked at") == 5
