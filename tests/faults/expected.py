@@ -18,8 +18,8 @@ _OUTCOMES: dict[Cell, str] = {
     Cell("admission denies the undo", Moment.UNDOING): "RollbackFailed Forbidden",
     Cell("admission adds a sidecar", Moment.ON_ITS_WAY): _CHANGED,
     Cell("admission adds a sidecar", Moment.DECIDING): _CHANGED,
-    # What serves afterwards is a third revision, v1 with a sidecar: nobody's proof covers it.
-    Cell("admission adds a sidecar", Moment.UNDOING): "Superseded Superseded, then Recovered",
+    # What serves afterwards is a third revision, v1 with a sidecar, that no person made: no proof covers it.
+    Cell("admission adds a sidecar", Moment.UNDOING): "TrafficNotProven TrafficNotProven",
     Cell("Prometheus restarts empty", Moment.BEFORE): _FORGOTTEN,
     Cell("Prometheus restarts empty", Moment.ON_ITS_WAY): _FORGOTTEN,
     Cell("Prometheus restarts empty", Moment.DECIDING): _FORGOTTEN,
