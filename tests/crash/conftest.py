@@ -73,4 +73,4 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     totals = tuple(str(sum(int(row[n]) for row in rows)) for n in range(2, len(_HEAD)))
     terminalreporter.section("killed at every step")
     for row in (_HEAD, *rows, ("all", "", *totals)):
-        terminalreporter.write_line(f"{row[0]:<20}{row[1]:<11}" + "".join(f"{cell:>9}" for cell in row[2:]))
+        terminalreporter.write_line(f"{row[0]:<24}{row[1]:<11}" + "".join(f"{cell:>9}" for cell in row[2:]))
