@@ -198,8 +198,9 @@ REUSED = ReplicaSet(
     replicaset("v2", 3, V2_FROM, annotations={"deployment.kubernetes.io/revision-history": "2"})
 )
 UNSEEN = {"bad": REUSED, "ledger": ledger(serving("v1", V1_FROM), serving("v2", None))}
-V1 = PLAIN.by_uid("uid-v1")
-assert V1 is not None
+_FIRST = PLAIN.by_uid("uid-v1")
+assert _FIRST is not None
+V1 = _FIRST
 V3 = ReplicaSet(replicaset("v3", 3, V2_FROM + MINUTE))
 EITHER = parse_condition("error_rate > 1% OR latency_p95 > 5s", FILE.metrics)
 
