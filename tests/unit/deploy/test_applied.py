@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import BaseModel
 
 from responder.clients.kubernetes import Forbidden, Invalid, Kubernetes, NotFound, connect, paths
 from responder.incidents.decision import Choice, render_decision
-from responder.incidents.model import OPEN_LABEL, AlertEntry, Incident, Status
+from responder.incidents.model import OPEN_LABEL, AlertEntry, Incident, Status, VerdictEntry
 from responder.incidents.phases import Phase
 from responder.incidents.record import WorkloadRecordSpec
 from responder.incidents.store import IncidentStore
@@ -96,7 +95,7 @@ def full(annotation: Any) -> Any:
         return get_args(inner)[0]
     if issubclass(inner, BaseModel):
         return inner(**{name: full(field.annotation) for name, field in inner.model_fields.items()})
-    if is_dataclass(inner):
+    if issubclass(inner, VerdictEntry):
         return inner(**{name: full(hint) for name, hint in get_type_hints(inner).items()})
     if issubclass(inner, StrEnum):
         return next(iter(inner))
