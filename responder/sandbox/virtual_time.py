@@ -7,6 +7,7 @@ here knows what runs on the loop. Called by tests and by the sandbox's scenarios
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 import time
 from collections.abc import Callable, Coroutine
@@ -18,10 +19,6 @@ from responder.clock import SystemClock
 from responder.errors import ResponderError
 
 T = TypeVar("T")
-
-# The kernel may leave loopback delivery to a thread of its own; jumping before it arrives is a false timeout.
-# Slept, as a selector rounds up to whole milliseconds, and there is one such wait for every jump.
-_IO_GRACE_SECONDS = 0.0001
 
 
 class StalledLoopError(ResponderError):
@@ -87,7 +84,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         if self._waits_for_executor():
             ready = self._select_in_real_time(timeout)
         else:
-            time.sleep(_IO_GRACE_SECONDS)  # noqa: TID251 - the loop itself waits here, not a task on it
+            # Busy kernels may leave loopback delivery to a thread of their own: to jump before it had its turn
+            # is a false timeout.
+            os.sched_yield()
             ready = super().select(0)
         if not ready:
             self._real_waited_seconds = 0.0

@@ -44,8 +44,9 @@ class Series:
         """The samples of the closed interval, without staleness markers."""
         low, high = bisect_left(self.times, start_ms), bisect_right(self.times, end_ms)
         times, values = self.times[low:high], self.values[low:high]
-        kept = [(time, value) for time, value in zip(times, values, strict=True) if value is not None]
-        return [time for time, _ in kept], [value for _, value in kept]
+        if None in values:
+            times = [time for time, value in zip(times, values, strict=True) if value is not None]
+        return times, [value for value in values if value is not None]
 
 
 class Tsdb:

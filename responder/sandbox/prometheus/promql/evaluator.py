@@ -66,7 +66,7 @@ class Query:
 
     def at(self, tsdb: Tsdb, time_ms: int) -> Value:
         """The value at one instant. Raises ExecutionError."""
-        return _Evaluation(tsdb, time_ms, _Budget()).value(self._root)
+        return _Evaluation(_Reading(tsdb), time_ms).value(self._root)
 
     def vector_at(self, tsdb: Tsdb, time_ms: int) -> Vector:
         """The value at one instant as a rule needs it: a scalar becomes an element without labels."""
@@ -79,10 +79,10 @@ class Query:
 
     def over(self, tsdb: Tsdb, start_ms: int, end_ms: int, step_ms: int) -> list[RangeSeries]:
         """One series a label set, valued at each step from start to end inclusive. Raises PromqlError."""
-        budget = _Budget()
+        reading = _Reading(tsdb)
         found: dict[Labels, RangeSeries] = {}
         for time_ms in range(start_ms, end_ms + 1, step_ms):
-            value = _Evaluation(tsdb, time_ms, budget).value(self._root)
+            value = _Evaluation(reading, time_ms).value(self._root)
             if isinstance(value, str | Matrix):
                 raise ParseError("invalid expression type for range query, must be Scalar or instant Vector")
             for sample in [Sample((), value)] if isinstance(value, float) else value:
@@ -100,11 +100,19 @@ def parse_query(text: str) -> Query:
         raise ParseError(f"parse error: {error}") from error
 
 
-class _Budget:
-    """Counts the samples a query reads."""
+class _Reading:
+    """What one query reads: each selection once, however many steps it has, and so many samples at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, tsdb: Tsdb) -> None:
+        self._tsdb = tsdb
         self._left = MAX_SAMPLES
+        self._selected: dict[tuple[str, tuple[Matcher, ...]], list[Series]] = {}
+
+    def select(self, selector: Any) -> list[Series]:
+        wanted = (selector.name or "", tuple(_matchers(selector)))
+        if wanted not in self._selected:
+            self._selected[wanted] = list(self._tsdb.select(*wanted))
+        return self._selected[wanted]
 
     def spend(self, samples: int) -> None:
         self._left -= samples
@@ -117,10 +125,9 @@ class _Budget:
 class _Evaluation:
     """One expression at one instant."""
 
-    def __init__(self, tsdb: Tsdb, time_ms: int, budget: _Budget) -> None:
-        self._tsdb = tsdb
+    def __init__(self, reading: _Reading, time_ms: int) -> None:
+        self._reading = reading
         self._time_ms = time_ms
-        self._budget = budget
 
     def value(self, node: Any) -> Value:
         evaluate = _NODES.get(type(node))
@@ -155,15 +162,11 @@ class _Evaluation:
             raise UnsupportedError("the @ modifier")
         return self._time_ms - (_milliseconds(node.offset) if node.offset is not None else 0)
 
-    def _select(self, selector: Any) -> list[Series]:
-        matchers = _matchers(selector)
-        return list(self._tsdb.select(selector.name or "", matchers))
-
     def newest(self, selector: Any) -> list[tuple[Labels, int, float]]:
         """Labels, time and value of the samples an instant selector finds."""
         time_ms = self._shifted(selector)
-        found = [(series.labels, series.at(time_ms)) for series in self._select(selector)]
-        self._budget.spend(len(found))
+        found = [(series.labels, series.at(time_ms)) for series in self._reading.select(selector)]
+        self._reading.spend(len(found))
         return [(labels, *sample) for labels, sample in found if sample is not None]
 
     def _instant(self, node: Any) -> Vector:
@@ -174,9 +177,9 @@ class _Evaluation:
         end_ms = self._shifted(selector)
         start_ms = end_ms - _milliseconds(node.range)
         series = []
-        for one in self._select(selector):
+        for one in self._reading.select(selector):
             times, values = one.between(start_ms, end_ms)
-            self._budget.spend(len(times))
+            self._reading.spend(len(times))
             if times:
                 series.append(RangeSeries(one.labels, times, values))
         return Matrix(series, start_ms, end_ms)
@@ -191,9 +194,9 @@ class _Evaluation:
         first_ms = math.ceil(start_ms / step_ms) * step_ms
         found: dict[Labels, RangeSeries] = {}
         for time_ms in range(first_ms, end_ms + 1, step_ms):
-            value = _Evaluation(self._tsdb, time_ms, self._budget).value(node.expr)
+            value = _Evaluation(self._reading, time_ms).value(node.expr)
             assert isinstance(value, list), "the parser allows subqueries on vectors only"
-            self._budget.spend(len(value))
+            self._reading.spend(len(value))
             for sample in value:
                 series = found.setdefault(sample.labels, RangeSeries(sample.labels, [], []))
                 series.times.append(time_ms)
