@@ -84,8 +84,8 @@ class _JumpingSelector(selectors.DefaultSelector):
         if self._waits_for_executor():
             ready = self._select_in_real_time(timeout)
         else:
-            # Busy kernels may leave loopback delivery to a thread of their own: to jump before it had its turn
-            # is a false timeout.
+            # A busy kernel may leave loopback delivery to a thread of its own, and to jump before that had
+            # its turn is a false timeout.
             os.sched_yield()
             ready = super().select(0)
         if not ready:
