@@ -17,7 +17,6 @@ from responder.sandbox.api.managed_fields import entries_of
 from responder.sandbox.api.objects import Object, name_of, namespace_of, seconds_text
 from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers.addresses import PodNetwork
-from responder.sandbox.controllers.behaviour import Behaviour, parse_behaviour
 from responder.sandbox.controllers.container_statuses import containers_of, crashing_containers_of
 from responder.sandbox.controllers.crashes import runs_by
 from responder.sandbox.controllers.fields import (
@@ -27,6 +26,7 @@ from responder.sandbox.controllers.fields import (
     status_of,
     uid_of,
 )
+from responder.sandbox.controllers.lifecycle import Lifecycle, parse_lifecycle
 from responder.sandbox.controllers.nodes import is_external, takes
 from responder.sandbox.controllers.pods import has_ended, is_ready, node_of, ready_since
 from responder.sandbox.controllers.recorder import EventRecorder
@@ -93,16 +93,16 @@ class Kubelet:
             return None
         life = self._life(pod)
         try:
-            behaviour = parse_behaviour(annotations_of(pod))
+            lifecycle = parse_lifecycle(annotations_of(pod))
         except ResponderError as error:
             self._recorder.record(pod, "InvalidBehaviour", str(error), warning=True)
             return None
         if is_deleting(pod):
-            return self._terminate(pod, life, behaviour)
+            return self._terminate(pod, life, lifecycle)
         if not status_of(pod).get("podIP"):
             self._start(pod, node, life)
             return None
-        return self._probe(pod, life, behaviour)
+        return self._probe(pod, life, lifecycle)
 
     def _life(self, pod: Object) -> _Life:
         """What is remembered of the pod; of one that ran before the kubelet did, what its status tells."""
@@ -148,28 +148,28 @@ class Kubelet:
         }
         self._write_state(pod, containers_of(pod, ready=False), ready=False)
 
-    def _probe(self, pod: Object, life: _Life, behaviour: Behaviour) -> float | None:
-        """Make the pod ready or not ready as its behaviour says by now."""
+    def _probe(self, pod: Object, life: _Life, lifecycle: Lifecycle) -> float | None:
+        """Make the pod ready or not ready as its lifecycle says by now."""
         now = self._clock.now()
-        if behaviour.crash_every is not None:
-            return self._run_crashing(pod, life.seen_at, behaviour, behaviour.crash_every)
-        life.ready_at = life.ready_at or life.seen_at + behaviour.ready_after
-        ready = not behaviour.never_ready and now >= life.ready_at
-        next_at = life.ready_at if now < life.ready_at and not behaviour.never_ready else None
-        if behaviour.unready_after is not None and ready:
-            turns_at = life.ready_at + behaviour.unready_after
+        if lifecycle.crash_every is not None:
+            return self._run_crashing(pod, life.seen_at, lifecycle, lifecycle.crash_every)
+        life.ready_at = life.ready_at or life.seen_at + lifecycle.ready_after
+        ready = not lifecycle.never_ready and now >= life.ready_at
+        next_at = life.ready_at if now < life.ready_at and not lifecycle.never_ready else None
+        if lifecycle.unready_after is not None and ready:
+            turns_at = life.ready_at + lifecycle.unready_after
             ready = now < turns_at
             next_at = turns_at if ready else None
         if ready != is_ready(pod):
             self._write_state(pod, containers_of(pod, ready=ready), ready=ready)
         return (next_at - now).total_seconds() if next_at is not None else None
 
-    def _run_crashing(self, pod: Object, first_at: datetime, behaviour: Behaviour, every: timedelta) -> float:
+    def _run_crashing(self, pod: Object, first_at: datetime, lifecycle: Lifecycle, every: timedelta) -> float:
         """Let the containers run, crash and wait for their restart, as far as they have come by now."""
         now = self._clock.now()
         before, run = runs_by(now, first_at, every)
-        ready_at = run.began_at + behaviour.ready_after
-        ready = not behaviour.never_ready and ready_at <= now < run.ends_at
+        ready_at = run.began_at + lifecycle.ready_after
+        ready = not lifecycle.never_ready and ready_at <= now < run.ends_at
         self._write_state(pod, crashing_containers_of(pod, before, run, now, ready=ready), ready=ready)
         if now >= run.ends_at:
             for each in pod["spec"]["containers"]:
@@ -178,11 +178,11 @@ class Kubelet:
         ahead = (at for at in (ready_at, run.ends_at, run.resumes_at) if at > now)
         return (min(ahead) - now).total_seconds()
 
-    def _terminate(self, pod: Object, life: _Life, behaviour: Behaviour) -> float | None:
+    def _terminate(self, pod: Object, life: _Life, lifecycle: Lifecycle) -> float | None:
         """Let a deleted pod go once it has had its time; until then it serves as it did."""
         now = self._clock.now()
         life.terminating_at = life.terminating_at or now
-        gone_at = life.terminating_at + behaviour.terminate_after
+        gone_at = life.terminating_at + lifecycle.terminate_after
         if now < gone_at:
             return (gone_at - now).total_seconds()
         self._store.delete(PODS, namespace_of(pod), name_of(pod), uid=uid_of(pod), grace_seconds=0)

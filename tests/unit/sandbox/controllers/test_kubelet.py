@@ -11,7 +11,7 @@ from responder.sandbox import manifests
 from responder.sandbox.api.objects import Object
 from responder.sandbox.cluster import Cluster
 from responder.sandbox.controllers.addresses import AddressPool
-from responder.sandbox.controllers.behaviour import Behaviour, parse_behaviour
+from responder.sandbox.controllers.lifecycle import Lifecycle, parse_lifecycle
 from responder.sandbox.controllers.pods import is_ready
 from responder.sandbox.virtual_time import LoopClock
 from tests.shared import run_story
@@ -23,24 +23,24 @@ NAMESPACE, NAME = "default", "payment-service"
 @pytest.mark.parametrize(
     ("annotations", "wanted"),
     [
-        ({}, Behaviour()),
-        ({"sandbox.responder.dev/ready-after": "0s"}, Behaviour(ready_after=timedelta())),
-        ({"sandbox.responder.dev/ready-after": "1500ms"}, Behaviour(ready_after=timedelta(seconds=1.5))),
-        ({"harness/ready-after": "3"}, Behaviour(ready_after=timedelta(seconds=3))),
-        ({"harness/never-ready": "true"}, Behaviour(never_ready=True)),
-        ({"sandbox.responder.dev/terminate-after": "2m"}, Behaviour(terminate_after=timedelta(minutes=2))),
-        ({"sandbox.responder.dev/unready-after": "1h"}, Behaviour(unready_after=timedelta(hours=1))),
-        ({"sandbox.responder.dev/crash-every": "5s"}, Behaviour(crash_every=timedelta(seconds=5))),
-        ({"sandbox.responder.dev/crash-every": "never"}, Behaviour()),
+        ({}, Lifecycle()),
+        ({"sandbox.responder.dev/ready-after": "0s"}, Lifecycle(ready_after=timedelta())),
+        ({"sandbox.responder.dev/ready-after": "1500ms"}, Lifecycle(ready_after=timedelta(seconds=1.5))),
+        ({"harness/ready-after": "3"}, Lifecycle(ready_after=timedelta(seconds=3))),
+        ({"harness/never-ready": "true"}, Lifecycle(never_ready=True)),
+        ({"sandbox.responder.dev/terminate-after": "2m"}, Lifecycle(terminate_after=timedelta(minutes=2))),
+        ({"sandbox.responder.dev/unready-after": "1h"}, Lifecycle(unready_after=timedelta(hours=1))),
+        ({"sandbox.responder.dev/crash-every": "5s"}, Lifecycle(crash_every=timedelta(seconds=5))),
+        ({"sandbox.responder.dev/crash-every": "never"}, Lifecycle()),
     ],
 )
-def test_behaviour_is_read_from_annotations(annotations: dict[str, str], wanted: Behaviour) -> None:
-    assert parse_behaviour(annotations) == wanted
+def test_a_lifecycle_is_read_from_annotations(annotations: dict[str, str], wanted: Lifecycle) -> None:
+    assert parse_lifecycle(annotations) == wanted
 
 
 def test_a_duration_that_is_none_is_refused_by_name() -> None:
     with pytest.raises(ResponderError, match='ready-after: "soon"'):
-        parse_behaviour({"sandbox.responder.dev/ready-after": "soon"})
+        parse_lifecycle({"sandbox.responder.dev/ready-after": "soon"})
 
 
 def test_addresses_come_back_only_after_all_others() -> None:

@@ -1,4 +1,4 @@
-"""How a simulated pod behaves, as its annotations say.
+"""When a simulated pod is ready, crashes and ends, as its annotations say.
 
 Pure. Called by the kubelet. The scenario's author writes sandbox.responder.dev/...; the names under harness/
 are those in which recordings of a real control plane carry the same.
@@ -22,7 +22,7 @@ _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", ""
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class Lifecycle:
     """How long what takes, or lasts.
 
     ready_after counts from the pod's appearance or its containers' restart, unready_after (once) from being
@@ -36,13 +36,13 @@ class Behaviour:
     crash_every: timedelta | None = None
 
 
-def parse_behaviour(annotations: Mapping[str, str]) -> Behaviour:
+def parse_lifecycle(annotations: Mapping[str, str]) -> Lifecycle:
     """Read a pod's annotations; what is absent has its default, and what may never happen may say "never".
 
     Raises ResponderError when one is not to be understood.
     """
-    known = Behaviour()
-    return Behaviour(
+    known = Lifecycle()
+    return Lifecycle(
         ready_after=_duration(annotations, "ready-after", known.ready_after),
         never_ready=_text(annotations, "never-ready")[1] == "true",
         terminate_after=_duration(annotations, "terminate-after", known.terminate_after),
