@@ -1,7 +1,8 @@
 """Plays scheduler and kubelets: binds pods to nodes, gives them addresses, makes them ready, lets them end.
 
-How a pod behaves is written in its annotations (sandbox.responder.dev/...). Pods on a Node that carries the
-annotation sandbox.responder.dev/external are somebody else's to run. Called by the runner.
+How a pod behaves is written in its annotations (sandbox.responder.dev/...); where one of them can't be read,
+the pod is left as it is until it is deleted. Pods on a Node that carries the annotation
+sandbox.responder.dev/external are somebody else's to run. Called by the runner.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from responder.sandbox.controllers.lifecycle import Lifecycle, parse_lifecycle
 from responder.sandbox.controllers.nodes import is_external, takes
 from responder.sandbox.controllers.pods import has_ended, is_ready, node_of, ready_since
 from responder.sandbox.controllers.recorder import EventRecorder
+from responder.sandbox.traffic.behaviour import ERROR_RATE, LATENCY_P95, parse_behaviour
 
 PODS, NODES = "pods", "nodes"
 NODE_NAMES = ("node-1", "node-2", "node-3")
@@ -92,17 +94,25 @@ class Kubelet:
         if node is None or is_external(node):
             return None
         life = self._life(pod)
-        try:
-            lifecycle = parse_lifecycle(annotations_of(pod))
-        except ResponderError as error:
-            self._recorder.record(pod, "InvalidBehaviour", str(error), warning=True)
-            return None
+        lifecycle = self._read_lifecycle(pod)
         if is_deleting(pod):
-            return self._terminate(pod, life, lifecycle)
+            return self._terminate(pod, life, lifecycle or Lifecycle())
+        if lifecycle is None:
+            return None
         if not status_of(pod).get("podIP"):
             self._start(pod, node, life)
             return None
         return self._probe(pod, life, lifecycle)
+
+    def _read_lifecycle(self, pod: Object) -> Lifecycle | None:
+        """What the pod's annotations say; None, told in an Event, where one of them can't be read."""
+        annotations = annotations_of(pod)
+        try:
+            parse_behaviour(annotations.get(ERROR_RATE), annotations.get(LATENCY_P95))
+            return parse_lifecycle(annotations)
+        except ResponderError as error:
+            self._recorder.record(pod, "InvalidBehaviour", str(error), warning=True)
+            return None
 
     def _life(self, pod: Object) -> _Life:
         """What is remembered of the pod; of one that ran before the kubelet did, what its status tells."""

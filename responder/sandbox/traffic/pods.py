@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from responder.sandbox.api.store import Event, Store
-from responder.sandbox.traffic.behaviour import ERROR_RATE, LATENCY_P95, Behaviour, parse_behaviour
+from responder.sandbox.traffic.behaviour import (
+    ERROR_RATE,
+    LATENCY_P95,
+    Behaviour,
+    BehaviourError,
+    parse_behaviour,
+)
 
 PODS = "pods"
 REPLICA_SETS = "replicasets.apps"
@@ -58,8 +64,11 @@ class PodFacts:
 
     @property
     def behaviour(self) -> Behaviour:
-        """How it answers. Raises BehaviourError here, at use, so that a store write never fails for it."""
-        return parse_behaviour(self.error_rate, self.latency_p95)
+        """How it answers; as by default where an annotation can't be read, which its kubelet tells of."""
+        try:
+            return parse_behaviour(self.error_rate, self.latency_p95)
+        except BehaviourError:
+            return Behaviour()
 
 
 class PodDirectory:

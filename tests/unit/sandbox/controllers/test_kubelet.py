@@ -142,15 +142,22 @@ def test_pods_of_an_external_node_are_left_alone_and_none_is_sent_there() -> Non
     run_story(story())
 
 
-def test_a_pod_whose_behaviour_cannot_be_read_says_so_in_an_event() -> None:
+@pytest.mark.parametrize(("name", "value"), [("ready-after", "soon"), ("error-rate", "lots")])
+def test_a_pod_whose_behaviour_cannot_be_read_says_so_in_an_event_and_can_be_deleted(
+    name: str, value: str
+) -> None:
     async def story() -> None:
         async with Cluster.start(clock=LoopClock(START)) as cluster:
-            wrong = {"sandbox.responder.dev/ready-after": "soon"}
+            wrong = {f"sandbox.responder.dev/{name}": value}
             cluster.apply(manifests.deployment(replicas=1, pod_annotations=wrong))
             await cluster.clock.sleep(5)
-            assert (await first_pod(cluster))["status"]["phase"] == "Pending"
+            pod = await first_pod(cluster)
+            assert pod["status"]["phase"] == "Pending"
             events = cluster.store.list("events", NAMESPACE)
             assert [each["type"] for each in events if each["reason"] == "InvalidBehaviour"] == ["Warning"]
+            cluster.store.delete("pods", NAMESPACE, pod["metadata"]["name"])
+            await cluster.clock.sleep(5)
+            assert cluster.store.get("pods", NAMESPACE, pod["metadata"]["name"]) is None
 
     run_story(story())
 

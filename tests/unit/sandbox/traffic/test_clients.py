@@ -13,7 +13,7 @@ from responder.sandbox import manifests
 from responder.sandbox.api.store import Event
 from responder.sandbox.cluster import Cluster
 from responder.sandbox.oracle import Oracle, Tally
-from responder.sandbox.traffic import BehaviourError, PodDirectory, PodMetrics, Traffic
+from responder.sandbox.traffic import PodDirectory, PodMetrics, Traffic
 from responder.sandbox.traffic.proxy import SLICES, read_slice
 from responder.sandbox.virtual_time import LoopClock
 from tests.shared import run_story
@@ -211,15 +211,20 @@ def test_a_deleted_pods_counters_are_forgotten() -> None:
     play(story, replicas=1)
 
 
-def test_an_unreadable_annotation_stops_the_traffic_with_the_reason() -> None:
+def test_an_unreadable_annotation_ends_nothing_and_is_told_of() -> None:
     async def story(scene: Scene) -> None:
+        store = scene.cluster.store
+        (pod,) = store.list("pods", NAMESPACE)
+        pod["metadata"]["annotations"]["sandbox.responder.dev/error-rate"] = "lots"
+        store.update("pods", pod, manager="kubectl")
         await scene.sleep(5)
 
-    with pytest.raises(ExceptionGroup) as raised:
-        play(story, error_rate="five")
-    (error,) = raised.value.exceptions
-    assert isinstance(error, BehaviourError)
-    assert '"five"' in str(error)
+        tally = scene.total(scene.now() - timedelta(seconds=2))
+        assert (tally.requests > 150, tally.errors) == (True, 0)
+        (event,) = [each for each in store.list("events", NAMESPACE) if each["reason"] == "InvalidBehaviour"]
+        assert '"lots"' in event["message"]
+
+    play(story, replicas=1, error_rate="1")
 
 
 def test_the_same_seed_gives_the_same_history() -> None:
