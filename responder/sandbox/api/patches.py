@@ -11,32 +11,17 @@ from typing import Any
 
 from responder.sandbox.api.objects import copied
 from responder.sandbox.api.status import ApiError, bad_request, unprocessable
+from responder.sandbox.api.structure import LIST_KEYS
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 _MAX_OPERATIONS = 10_000
 
-# The list members that identify an entry, by the name of the list; other lists are replaced whole.
+# The members that may identify an entry, by the name of the list; other lists are replaced whole.
 _MERGE_KEYS: dict[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "initContainers": ("name",),
-    "ephemeralContainers": ("name",),
-    "env": ("name",),
-    "volumes": ("name",),
-    "volumeMounts": ("mountPath",),
-    "volumeDevices": ("devicePath",),
-    "imagePullSecrets": ("name",),
-    "secrets": ("name",),
+    **{name: keys[:1] for name, keys in LIST_KEYS.items()},
     "ports": ("containerPort", "port"),
-    "hostAliases": ("ip",),
-    "conditions": ("type",),
-    "addresses": ("type",),
-    "ownerReferences": ("uid",),
-    "topologySpreadConstraints": ("topologyKey",),
-    "taints": ("key",),
-    "podIPs": ("ip",),
-    "hostIPs": ("ip",),
 }
 _MERGED_SETS = frozenset({"finalizers"})
 

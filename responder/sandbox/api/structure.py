@@ -14,7 +14,8 @@ from typing import Any
 
 from responder.sandbox.api.schema import Schema
 
-_LIST_KEYS: dict[str, tuple[str, ...]] = {
+# What identifies the entries of a built-in kind's list, by its name; ports go by where they stand.
+LIST_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
     "initContainers": ("name",),
     "ephemeralContainers": ("name",),
@@ -102,7 +103,7 @@ class Structure:
             in_service = self.path == ("spec", "ports")
             in_container = self.path[-2:-1] == ("[]",)
             return ("port", "protocol") if in_service else ("containerPort", "protocol") * in_container
-        return _LIST_KEYS.get(name, _NO_KEYS)
+        return LIST_KEYS.get(name, _NO_KEYS)
 
     def present_when_empty(self, name: str) -> bool:
         """Tell whether a member is there in an object that nobody has filled yet."""

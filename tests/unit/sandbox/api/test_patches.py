@@ -126,3 +126,10 @@ CONTAINERS = {"containers": [{"name": "a", "image": "a:1"}, {"name": "b", "image
 def test_strategic_merge_patch_merges_lists_by_key(patch: dict[str, Any], expected: list[object]) -> None:
     patched = apply_strategic_merge_patch(CONTAINERS, patch)
     assert [(item["name"], item["image"]) for item in patched["containers"]] == expected
+
+
+def test_a_list_without_a_merge_key_is_replaced_whole() -> None:
+    """Source: Kubernetes staging/src/k8s.io/api/core/v1/types.go: NodeSpec.Taints has no patch strategy."""
+    node = {"spec": {"taints": [{"key": "a"}, {"key": "b"}]}}
+    patch = {"spec": {"taints": [{"key": "a"}]}}
+    assert apply_strategic_merge_patch(node, patch) == patch
