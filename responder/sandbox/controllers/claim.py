@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from responder.sandbox.api.objects import Object, name_of, namespace_of, owner_references
+from responder.sandbox.api.selectors import label_selector_of
 from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers.fields import (
     controller_of,
     is_controlled_by,
     is_deleting,
-    labels_of,
-    matches,
     owner_reference,
     uid_of,
 )
@@ -30,8 +29,9 @@ def claimed(store: Store, key: str, owner: Object, kind: str) -> list[Object]:
     does neither, and an object that is being deleted is not adopted.
     """
     result: list[Object] = []
+    selector = label_selector_of(owner["spec"].get("selector"))
     for found in store.list(key, namespace_of(owner)):
-        fits = matches(owner["spec"].get("selector"), labels_of(found))
+        fits = selector.matches(found)
         if is_controlled_by(found, owner):
             if fits or is_deleting(owner):
                 result.append(found)
@@ -55,7 +55,7 @@ def owners_in(store: Store, key: str, kind: str, event: Event) -> Iterator[tuple
         reference = controller_of(owned)
         if reference is None:
             for each in store.scan(key, namespace_of(owned)):
-                if matches(each["spec"].get("selector"), labels_of(owned)):
+                if label_selector_of(each["spec"].get("selector")).matches(owned):
                     yield namespace_of(each), name_of(each)
         elif reference.get("kind") == kind:
             yield namespace_of(owned), str(reference["name"])

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from responder.clock import Clock
 from responder.sandbox.api.objects import Object, name_of, namespace_of
+from responder.sandbox.api.selectors import label_selector_of
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Event, Store
 from responder.sandbox.controllers import conditions, revisions, rollback, rolling
@@ -24,8 +25,6 @@ from responder.sandbox.controllers.fields import (
     generation_of,
     is_controlled_by,
     is_deleting,
-    labels_of,
-    matches,
     observed_generation_of,
     status_of,
     uid_of,
@@ -59,8 +58,8 @@ class DeploymentController:
         elif event.resource.key == PODS and event.type == "DELETED":
             # Recreate waits for the last old pod to be gone; RollingUpdate learns all from the ReplicaSets.
             for deployment in self._store.list(DEPLOYMENTS, namespace_of(event.object)):
-                selected = matches(deployment["spec"].get("selector"), labels_of(event.object))
-                if selected and not rolling.is_rolling(deployment):
+                selected = label_selector_of(deployment["spec"].get("selector"))
+                if selected.matches(event.object) and not rolling.is_rolling(deployment):
                     yield namespace_of(deployment), name_of(deployment)
 
     def sync(self, key: Key) -> float | None:

@@ -1,4 +1,4 @@
-"""Reading what controllers ask of an object most: owners, labels, selectors, counts, conditions and times.
+"""Reading what controllers ask of an object most: owners, labels, counts, conditions and times.
 
 Pure, and lenient as Go's zero values are: an absent field reads as empty. Used by every controller here.
 """
@@ -92,27 +92,6 @@ def find_condition(obj: Object, kind: str) -> Object | None:
     """The status condition of that type."""
     conditions: Iterable[Object] = status_of(obj).get("conditions") or []
     return next((condition for condition in conditions if condition.get("type") == kind), None)
-
-
-def matches(selector: Object | None, labels: dict[str, str]) -> bool:
-    """Whether a label selector (matchLabels and matchExpressions) takes these labels; None takes nothing."""
-    if selector is None:
-        return False
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_meets(expression, labels) for expression in selector.get("matchExpressions") or [])
-
-
-def _meets(expression: Object, labels: dict[str, str]) -> bool:
-    key, operator = expression["key"], expression["operator"]
-    values = expression.get("values") or []
-    if operator == "In":
-        return labels.get(key) in values
-    if operator == "NotIn":
-        return labels.get(key) not in values
-    if operator == "Exists":
-        return key in labels
-    return key not in labels
 
 
 def parse_time(text: str) -> datetime:
