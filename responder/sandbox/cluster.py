@@ -155,10 +155,6 @@ class Cluster:
             workload["metadata"]["annotations"] = annotations_of(workload) | cause
         return self.store.update(WORKLOADS[kind], workload, manager=_MANAGER)
 
-    def set_image(self, namespace: str, name: str, image: str) -> Object:
-        """Release with nothing but another image in the first container."""
-        return self.release(namespace, name, image=image)
-
     def deployment(self, namespace: str, name: str) -> Object:
         """The Deployment as it is now; ResponderError when there is none."""
         return self.workload("Deployment", namespace, name)

@@ -45,7 +45,7 @@ def test_it_brings_back_what_git_holds_unless_it_is_paused(tool: Tool) -> None:
             async with alongside(git.run()):
                 await clock.sleep(20)
                 assert git.applied == 0, "nothing to do is no write"
-                cluster.set_image(NAMESPACE, NAME, "registry.example/other:v9")
+                cluster.release(NAMESPACE, NAME, image="registry.example/other:v9")
                 await clock.sleep(6)
                 assert (image(cluster), git.applied) == (held, 1)
                 entries = cluster.deployment(NAMESPACE, NAME)["metadata"]["managedFields"]
@@ -53,7 +53,7 @@ def test_it_brings_back_what_git_holds_unless_it_is_paused(tool: Tool) -> None:
 
                 pause(cluster, git)
                 assert git.paused
-                cluster.set_image(NAMESPACE, NAME, "registry.example/other:v9")
+                cluster.release(NAMESPACE, NAME, image="registry.example/other:v9")
                 await clock.sleep(60)
                 assert (image(cluster), git.applied) == ("registry.example/other:v9", 1)
 
@@ -69,7 +69,7 @@ def test_argo_cd_goes_on_comparing_while_it_is_paused() -> None:
             git.install()
             pause(cluster, git)
             async with alongside(git.run()):
-                cluster.set_image(NAMESPACE, NAME, "registry.example/other:v9")
+                cluster.release(NAMESPACE, NAME, image="registry.example/other:v9")
                 await clock.sleep(6)
                 assert git.object["status"]["resources"][0]["status"] == "OutOfSync"
                 git.commit()

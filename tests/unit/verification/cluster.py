@@ -185,7 +185,7 @@ async def roll_back(cluster: Cluster, *, services: tuple[str, ...] = (NAME,)) ->
     await cluster.rollout_complete(NAMESPACE, NAME)
     good = cluster.store.list("replicasets.apps", NAMESPACE)[0]
     template = cluster.deployment(NAMESPACE, NAME)["spec"]["template"]
-    cluster.set_image(NAMESPACE, NAME, BAD)
+    cluster.release(NAMESPACE, NAME, image=BAD)
     await cluster.rollout_complete(NAMESPACE, NAME)
     await cluster.clock.sleep(30)
     undone = cluster.deployment(NAMESPACE, NAME)

@@ -302,7 +302,7 @@ def test_a_window_that_does_not_fit_before_the_deadline_proves_nothing() -> None
 def test_a_new_release_supersedes_at_once(after_seconds: float) -> None:
     async def release(rollback: Rollback) -> None:
         await rollback.clock.sleep(after_seconds)
-        rollback.cluster.set_image(NAMESPACE, NAME, "payment-service:3.0.0")
+        rollback.cluster.release(NAMESPACE, NAME, image="payment-service:3.0.0")
         released_at.append(rollback.seconds())
 
     released_at: list[float] = []

@@ -33,7 +33,7 @@ async def release(cluster: Cluster, *versions: int) -> None:
         if cluster.store.get("deployments.apps", NAMESPACE, NAME) is None:
             cluster.apply(manifests.deployment(image=f"payments:{version}"))
         else:
-            cluster.set_image(NAMESPACE, NAME, f"payments:{version}")
+            cluster.release(NAMESPACE, NAME, image=f"payments:{version}")
         await cluster.rollout_complete(NAMESPACE, NAME)
 
 

@@ -92,7 +92,7 @@ def test_three_replicas_roll_one_by_one() -> None:
         cluster.apply(manifests.deployment(replicas=3))
         await complete(cluster)
         timeline = Timeline(cluster.store, NAMESPACE, NAME)
-        cluster.set_image(NAMESPACE, NAME, "payments:2")
+        cluster.release(NAMESPACE, NAME, image="payments:2")
         await complete(cluster)
         # Source: observed on a real control plane with 25%/25%: surge 1, unavailable 0.
         wanted = [(3, 3, 3), (3, 0, 3), (4, 1, 3), (4, 1, 4), (3, 1, 3), (4, 2, 3), (4, 2, 4), (3, 2, 3)]
@@ -178,7 +178,7 @@ def test_pause_holds_the_rollout_but_not_the_scaling_and_resume_goes_on() -> Non
     async def story(cluster: Cluster) -> None:
         cluster.apply(manifests.deployment(replicas=10))
         await complete(cluster)
-        cluster.set_image(NAMESPACE, NAME, "payments:2")
+        cluster.release(NAMESPACE, NAME, image="payments:2")
         await cluster.clock.sleep(0.2)
         timeline = Timeline(cluster.store, NAMESPACE, NAME)
         change(cluster, paused=True)
@@ -190,7 +190,7 @@ def test_pause_holds_the_rollout_but_not_the_scaling_and_resume_goes_on() -> Non
         await cluster.clock.sleep(10)
         assert sizes(cluster) == [11, 7]
         # A template that changes under pause makes no ReplicaSet, yet none counts as updated any more.
-        cluster.set_image(NAMESPACE, NAME, "payments:3")
+        cluster.release(NAMESPACE, NAME, image="payments:3")
         await cluster.clock.sleep(10)
         assert sizes(cluster) == [11, 7]
         assert timeline.states[-1].counts == (18, 0, 18)
@@ -215,7 +215,7 @@ def test_recreate_starts_new_pods_only_when_the_old_ones_are_gone() -> None:
         )
         await complete(cluster)
         timeline = Timeline(cluster.store, NAMESPACE, NAME)
-        cluster.set_image(NAMESPACE, NAME, "payments:2")
+        cluster.release(NAMESPACE, NAME, image="payments:2")
         await cluster.clock.sleep(15)
         assert sizes(cluster) == [0]
         state = timeline.states[-1]
@@ -237,7 +237,7 @@ def test_history_is_cut_to_its_limit_once_the_rollout_is_complete(limit: int, ke
         cluster.apply(manifests.deployment(replicas=1, revisionHistoryLimit=limit))
         await complete(cluster)
         for number in range(2, 6):
-            cluster.set_image(NAMESPACE, NAME, f"payments:{number}")
+            cluster.release(NAMESPACE, NAME, image=f"payments:{number}")
             await complete(cluster)
         await cluster.clock.sleep(5)
         assert [annotations_of(each)[REVISION] for each in replica_sets(cluster)] == kept

@@ -57,7 +57,7 @@ async def release_and_complete(cluster: Cluster, *images: str) -> None:
         if cluster.store.get("deployments.apps", NAMESPACE, NAME) is None:
             cluster.apply(manifests.deployment(replicas=10, image=image))
         else:
-            cluster.set_image(NAMESPACE, NAME, image)
+            cluster.release(NAMESPACE, NAME, image=image)
         await cluster.rollout_complete(NAMESPACE, NAME)
 
 

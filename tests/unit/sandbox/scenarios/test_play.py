@@ -222,9 +222,9 @@ def test_a_webhook_denies_for_a_time() -> None:
         cluster = parts.cluster
         await cluster.clock.sleep(2)
         with pytest.raises(ApiError, match="denied the request: holidays"):
-            cluster.set_image("shop", "cart", "registry.example/cart:v2")
+            cluster.release("shop", "cart", image="registry.example/cart:v2")
         await cluster.clock.sleep(10)
-        cluster.set_image("shop", "cart", "registry.example/cart:v2")
+        cluster.release("shop", "cart", image="registry.example/cart:v2")
 
     watch(look, {"at": "1s", "webhook": {"deny": "holidays", "for": "10s"}})
 
@@ -234,7 +234,7 @@ def test_a_webhook_adds_a_sidecar_and_annotations(resource: str) -> None:
     async def look(parts: Parts) -> None:
         cluster = parts.cluster
         await cluster.clock.sleep(2)
-        cluster.set_image("shop", "cart", "registry.example/cart:v2")
+        cluster.release("shop", "cart", image="registry.example/cart:v2")
         await cluster.rollout_complete("shop", "cart")
         for pod in cluster.store.list("pods", "shop"):
             if not is_deleting(pod):

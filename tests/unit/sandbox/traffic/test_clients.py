@@ -128,7 +128,7 @@ def test_old_pods_get_requests_until_the_slowest_proxy_has_learned() -> None:
                 offered.append((scene.now(), bool(ready & old_uids)))
 
         unsubscribe = scene.cluster.store.subscribe(watch)
-        scene.cluster.set_image(NAMESPACE, NAME, "registry.example/payments/payment-service:2")
+        scene.cluster.release(NAMESPACE, NAME, image="registry.example/payments/payment-service:2")
         await scene.cluster.rollout_complete(NAMESPACE, NAME)
         await scene.sleep(10)
         unsubscribe()
@@ -147,7 +147,7 @@ def test_a_proxy_that_lags_sends_to_pods_that_are_gone_and_the_client_is_refused
     async def story(scene: Scene) -> None:
         await scene.sleep(2)
         before = scene.now()
-        scene.cluster.set_image(NAMESPACE, NAME, "registry.example/payments/payment-service:2")
+        scene.cluster.release(NAMESPACE, NAME, image="registry.example/payments/payment-service:2")
         await scene.cluster.rollout_complete(NAMESPACE, NAME)
         await scene.sleep(10)
 
@@ -232,7 +232,7 @@ def test_the_same_seed_gives_the_same_history() -> None:
 
     async def story(scene: Scene) -> None:
         await scene.sleep(3)
-        scene.cluster.set_image(NAMESPACE, NAME, "registry.example/payments/payment-service:2")
+        scene.cluster.release(NAMESPACE, NAME, image="registry.example/payments/payment-service:2")
         await scene.sleep(10)
         histories.append(scene.oracle.timeline(timedelta(seconds=1)))
 
