@@ -1,6 +1,6 @@
 """Reading request bodies: media types, JSON and YAML, kinds, fields that nobody knows, times that are none.
 
-Pure. Each refusal has the words of the real server. Called by the verbs.
+Pure. Each refusal has the words of the real server. Called by the verbs and subresources.
 Source: Kubernetes staging/src/k8s.io/apiserver/pkg/endpoints/handlers/{create,patch}.go
 """
 
@@ -68,6 +68,19 @@ def parse_body(call: Call, resource: Resource) -> tuple[Object, list[str]]:
     if not isinstance(obj, dict):
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
     return obj, duplicates
+
+
+def json_object(text: bytes) -> Object:
+    """Return the JSON object that text is, an empty one for no text; ApiError 400 for anything else."""
+    try:
+        body = json.loads(text or b"{}")
+    except ValueError as error:
+        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+    if not isinstance(body, dict):
+        raise bad_request(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal into an object"
+        )
+    return body
 
 
 def parse_patch(call: Call) -> Any:

@@ -6,12 +6,12 @@ Source: Kubernetes staging/src/k8s.io/apiserver/pkg/endpoints/handlers/delete.go
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from responder.sandbox.api import status
+from responder.sandbox.api.bodies import json_object
 from responder.sandbox.api.call import Call
 from responder.sandbox.api.status import bad_request, invalid_value, unsupported_value
 
@@ -53,7 +53,7 @@ def read_delete_options(call: Call) -> DeleteOptions:
 
 def read_eviction_options(call: Call) -> DeleteOptions:
     """Return what an eviction asks for: its deleteOptions, and a dry run in the query as well."""
-    given = json_object(call.body or b"{}").get("deleteOptions") or {}
+    given = json_object(call.body).get("deleteOptions") or {}
     if not isinstance(given, dict):
         raise bad_request("json: cannot unmarshal into Go struct field Eviction.deleteOptions")
     asked = _ALL if call.dry_run else []
@@ -104,19 +104,6 @@ def is_dry_run(method: str, path: str, query: Mapping[str, str], body: Any) -> b
         query = {}
     in_body = isinstance(options, dict) and options.get("dryRun") == _ALL
     return in_body or query.get("dryRun") == "All"
-
-
-def json_object(text: bytes) -> dict[str, Any]:
-    """Return the JSON object that text is; ApiError 400 for anything else."""
-    try:
-        body = json.loads(text)
-    except ValueError as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
-    if not isinstance(body, dict):
-        raise bad_request(
-            "couldn't get version/kind; json parse error: json: cannot unmarshal into an object"
-        )
-    return body
 
 
 def _in_query(query: Mapping[str, str]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from responder.sandbox.api import status
 from responder.sandbox.api.access import Attributes, Authorizer
+from responder.sandbox.api.bodies import json_object
 from responder.sandbox.api.call import Call, Reply
-from responder.sandbox.api.delete_options import json_object
 from responder.sandbox.api.managed_fields import record_manager
 from responder.sandbox.api.objects import Object, seconds_text
 from responder.sandbox.api.status import ApiError
@@ -34,7 +34,7 @@ def answer_review(call: Call, authorizer: Authorizer) -> Reply:
         raise status.no_such_resource()
     if target.verb != "create":
         raise status.method_not_allowed()
-    return answer(call, json_object(call.body or b"{}"), authorizer)
+    return answer(call, json_object(call.body), authorizer)
 
 
 def _review_access(call: Call, body: Object, authorizer: Authorizer) -> Reply:

@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from responder.sandbox.api import status
 from responder.sandbox.api.access import Tokens, service_account
-from responder.sandbox.api.bodies import parse_body
+from responder.sandbox.api.bodies import json_object, parse_body
 from responder.sandbox.api.call import Call, Reply
-from responder.sandbox.api.delete_options import json_object, read_eviction_options
+from responder.sandbox.api.delete_options import read_eviction_options
 from responder.sandbox.api.managed_fields import entries_of, record_manager
 from responder.sandbox.api.objects import Object, name_of, seconds_text
 from responder.sandbox.api.resources import Resource
@@ -90,7 +90,7 @@ class Subresources:
         if pod["spec"].get("nodeName"):
             why = f'pod {name_of(pod)} is already assigned to node "{pod["spec"]["nodeName"]}"'
             raise status.conflict(resource, name_of(pod), why)
-        body = json_object(call.body or b"{}")
+        body = json_object(call.body)
         pod["spec"]["nodeName"] = str((body.get("target") or {}).get("name") or "")
         self._store.update(
             "pods",
@@ -110,22 +110,12 @@ class Subresources:
             if chosen and not budget["status"].get("disruptionsAllowed"):
                 message = "Cannot evict pod as it would violate the pod's disruption budget."
                 raise ApiError(429, "TooManyRequests", message, {}, retry_after_seconds=10)
-        options = read_eviction_options(call)
-        self._store.delete(
-            "pods",
-            call.target.namespace,
-            call.target.name,
-            uid=options.uid,
-            resource_version=options.resource_version,
-            propagation=options.propagation,
-            grace_seconds=options.grace_seconds,
-            dry_run=options.dry_run,
-        )
+        self._verbs.delete_one(resource, pod, read_eviction_options(call))
         return Reply(201, _success(201))
 
     def _issue_token(self, call: Call, resource: Resource) -> Reply:
         account = self._verbs.existing(call, resource)
-        body = json_object(call.body or b"{}")
+        body = json_object(call.body)
         seconds = int((body.get("spec") or {}).get("expirationSeconds") or _TOKEN_SECONDS)
         token = str(uuid.UUID(int=self._store.random.getrandbits(128), version=4))
         self._tokens.users[token] = service_account(call.target.namespace, call.target.name)

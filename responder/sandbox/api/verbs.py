@@ -93,7 +93,7 @@ class Verbs:
         """Delete the object, or begin to."""
         options = read_delete_options(call)
         before = self.existing(call, resource)
-        after = self._delete_one(resource, before, options)
+        after = self.delete_one(resource, before, options)
         if resource.deletion_returns_object or after["metadata"].get("deletionTimestamp"):
             return Reply(200, outside(resource, after))
         details = {"name": name_of(after), "group": resource.group, "kind": resource.plural}
@@ -106,7 +106,7 @@ class Verbs:
         options = read_delete_options(call)
         selection = parse_selection(resource, call.target.namespace, call.query)
         page, metadata = select_page(self._store, selection, call.query)
-        deleted = [self._delete_one(resource, obj, options) for obj in page]
+        deleted = [self.delete_one(resource, obj, options) for obj in page]
         return Reply(200, as_list(resource, deleted, metadata))
 
     def _check_may_create(self, call: Call, resource: Resource) -> None:
@@ -227,7 +227,8 @@ class Verbs:
         merged, managed_fields = apply_to(structure, current, applied, owned, applier)
         return self._store_patched(call, resource, current, merged, managed_fields)
 
-    def _delete_one(self, resource: Resource, obj: Object, options: DeleteOptions) -> Object:
+    def delete_one(self, resource: Resource, obj: Object, options: DeleteOptions) -> Object:
+        """Delete a stored object as the options say; what Store.delete returns and raises."""
         return self._store.delete(
             resource.storage_key,
             obj["metadata"].get("namespace", ""),
