@@ -40,6 +40,7 @@ _LABEL_VALUE_TEXT = (
 _NAME_BYTES = 253
 LABEL_BYTES = 63
 _NAMES_AS_LABELS = frozenset({"namespaces", "services"})
+_STANDARD_FINALIZERS = frozenset({"foregroundDeletion", "orphan", "kubernetes"})
 _FREE_NAMES = frozenset(
     {"roles", "clusterroles", "rolebindings", "clusterrolebindings"}  # path segments, so colons are fine
 )
@@ -99,6 +100,11 @@ def _expression_causes(expression: dict[str, Any], field: str) -> Iterator[Cause
     for index, value in enumerate(values):
         for fault in label_value_faults(str(value)):
             yield invalid_value(f"{field}.values[{index}]", value, fault)
+
+
+def is_odd_finalizer(name: str) -> bool:
+    """Tell whether a finalizer is neither one of the standard ones nor qualified by a domain."""
+    return "/" not in name and name not in _STANDARD_FINALIZERS
 
 
 def name_causes(resource: Resource, name: str) -> Iterator[Cause]:

@@ -73,10 +73,14 @@ def pod_change_causes(obj: Object, old: Object, *, binds: bool) -> Iterator[Caus
 def pod_status_causes(status: dict[str, Any]) -> Iterator[Cause]:
     """Yield what is wrong with the addresses in a Pod's status."""
     for index, entry in enumerate(status.get("podIPs") or []):
-        address = str(entry.get("ip") or "")
-        if not is_address(address):
-            detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-            yield invalid_value(f"status.podIPs[{index}]", address, detail)
+        yield from address_causes(str(entry.get("ip") or ""), f"status.podIPs[{index}]")
+
+
+def address_causes(address: str, field: str) -> Iterator[Cause]:
+    """Yield what is wrong with what is to be an IP address of either version."""
+    if not is_address(address):
+        detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        yield invalid_value(field, address, detail)
 
 
 def is_address(text: str, version: int | None = None) -> bool:

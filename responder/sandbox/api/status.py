@@ -93,6 +93,11 @@ def forbidden_value(field: str, detail: str) -> Cause:
     return Cause("FieldValueForbidden", f"Forbidden: {detail}", field)
 
 
+def immutable_value(field: str, value: object) -> Cause:
+    """Say that field has to stay as it was made."""
+    return invalid_value(field, value, "field is immutable")
+
+
 def _shown(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 

@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from responder.sandbox.api.names import label_causes, name_causes, qualified_name_faults, selector_causes
+from responder.sandbox.api.names import (
+    is_odd_finalizer,
+    label_causes,
+    name_causes,
+    qualified_name_faults,
+    selector_causes,
+)
 from responder.sandbox.api.objects import Object, finalizers
 from responder.sandbox.api.pod_rules import (
     NOT_NEGATIVE,
     PORT_RANGE,
+    address_causes,
     is_address,
     pod_change_causes,
     pod_spec_causes,
@@ -23,6 +30,7 @@ from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import (
     Cause,
     forbidden_value,
+    immutable_value,
     invalid_value,
     required_value,
     unsupported_value,
@@ -31,8 +39,6 @@ from responder.sandbox.api.workload_rules import WORKLOAD_CHECKS
 
 _ANNOTATIONS_BYTES = 256 * 1024
 _NOTE_BYTES = 1024
-_IMMUTABLE = "field is immutable"
-_STANDARD_FINALIZERS = frozenset({"foregroundDeletion", "orphan", "kubernetes"})
 _FAMILIES = ("IPv4", "IPv6")
 _ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 _MOST_ADDRESSES, _MOST_ENDPOINTS = 100, 1000
@@ -89,7 +95,7 @@ def _finalizer_causes(resource: Resource, names: list[str]) -> Iterator[Cause]:
         # These are only warned of.
         return
     for index, name in enumerate(names):
-        if "/" not in name and name not in _STANDARD_FINALIZERS:
+        if is_odd_finalizer(name):
             detail = "name is neither a standard finalizer name nor is it fully qualified"
             yield invalid_value(f"metadata.finalizers[{index}]", name, detail)
 
@@ -129,9 +135,8 @@ def _service(obj: Object, old: Object | None) -> Iterator[Cause]:
             yield unsupported_value(f"spec.ipFamilies[{index}]", family, _FAMILIES)
     addresses = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
     for index, address in enumerate(addresses):
-        if address != "None" and not is_address(str(address)):
-            detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-            yield invalid_value(f"spec.clusterIPs[{index}]", address, detail)
+        if address != "None":
+            yield from address_causes(str(address), f"spec.clusterIPs[{index}]")
     yield from label_causes(spec.get("selector") or {}, "spec.selector")
     former = old["spec"] if old is not None else {}
     if "ExternalName" not in (spec.get("type"), former.get("type", "ExternalName")):
@@ -146,7 +151,7 @@ def _endpoint_slice(obj: Object, old: Object | None) -> Iterator[Cause]:
     if kind not in _ADDRESS_TYPES:
         yield unsupported_value("addressType", kind or "", _ADDRESS_TYPES)
     if old is not None and kind != old.get("addressType"):
-        yield invalid_value("addressType", kind, _IMMUTABLE)
+        yield immutable_value("addressType", kind)
     endpoints = obj.get("endpoints") or []
     if len(endpoints) > _MOST_ENDPOINTS:
         text = f"Too many: {len(endpoints)}: must have at most {_MOST_ENDPOINTS} items"
@@ -198,7 +203,7 @@ def _event(obj: Object, old: Object | None) -> Iterator[Cause]:
     if old is None and obj.get("eventTime") and "reportingComponent" in obj:
         yield from newer_event_causes(obj, "reportingComponent", "type")
     if old is not None and obj.get("message") != old.get("message") and old.get("eventTime"):
-        yield invalid_value("message", obj.get("message"), _IMMUTABLE)
+        yield immutable_value("message", obj.get("message"))
     namespace = obj["metadata"].get("namespace", "")
     involved = (obj.get("involvedObject") or {}).get("namespace") or ""
     if involved != namespace and not (not involved and namespace == "default"):

@@ -15,6 +15,7 @@ from responder.sandbox.api.call import Call, Reply
 from responder.sandbox.api.delete_options import DeleteOptions, read_delete_options
 from responder.sandbox.api.lists import check_list_options, parse_selection, select_page
 from responder.sandbox.api.managed_fields import Entries, entries_of, record_manager
+from responder.sandbox.api.names import is_odd_finalizer
 from responder.sandbox.api.objects import Object, copied, finalizers, name_of, seconds_text
 from responder.sandbox.api.patches import (
     JSON_PATCH,
@@ -197,7 +198,7 @@ class Verbs:
         check_place(call, patched)
         uid = patched["metadata"].get("uid")
         if uid != current["metadata"]["uid"]:
-            cause = status.invalid_value("metadata.uid", uid, "field is immutable")
+            cause = status.immutable_value("metadata.uid", uid)
             raise status.invalid(resource, call.target.name, [cause])
         stored = self._write(call, resource, patched, managed_fields)
         added = set(finalizers(stored)) - set(finalizers(current))
@@ -283,9 +284,6 @@ def _finalizer_warnings(obj: Object) -> tuple[str, ...]:
     advice = (
         "prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers"
     )
-    known = ("foregroundDeletion", "orphan", "kubernetes")
     return tuple(
-        f'metadata.finalizers: "{name}": {advice}'
-        for name in finalizers(obj)
-        if "/" not in name and name not in known
+        f'metadata.finalizers: "{name}": {advice}' for name in finalizers(obj) if is_odd_finalizer(name)
     )

@@ -17,13 +17,13 @@ from responder.sandbox.api.selectors import label_selector_of
 from responder.sandbox.api.status import (
     Cause,
     forbidden_value,
+    immutable_value,
     invalid_value,
     required_value,
     unsupported_value,
 )
 
 _PERCENT = re.compile(r"[0-9]+%")
-_IMMUTABLE = "field is immutable"
 _UPDATE_STRATEGIES = ("RollingUpdate", "OnDelete")
 _POD_MANAGEMENT = ("OrderedReady", "Parallel")
 _NONE = (None, 0, "0%")
@@ -42,9 +42,7 @@ _STATEFUL_SET_MAY_CHANGE = frozenset(
 
 def _deployment(obj: Object, old: Object | None) -> Iterator[Cause]:
     spec = obj.get("spec") or {}
-    if old is not None and spec.get("selector") != old["spec"].get("selector"):
-        yield invalid_value("spec.selector", spec.get("selector"), _IMMUTABLE)
-    yield from _workload(obj, old)
+    yield from _selector_stays(obj, old)
     strategy = spec.get("strategy") or {}
     if strategy.get("type") not in ("Recreate", "RollingUpdate"):
         yield unsupported_value("spec.strategy", _go_strategy(strategy), ("Recreate", "RollingUpdate"))
@@ -137,7 +135,7 @@ def _daemon_set(obj: Object, old: Object | None) -> Iterator[Cause]:
 def _selector_stays(obj: Object, old: Object | None) -> Iterator[Cause]:
     selector = (obj.get("spec") or {}).get("selector")
     if old is not None and selector != old["spec"].get("selector"):
-        yield invalid_value("spec.selector", selector, _IMMUTABLE)
+        yield immutable_value("spec.selector", selector)
     yield from _workload(obj, old)
 
 
@@ -189,7 +187,7 @@ def _go_strategy(strategy: dict[str, Any]) -> dict[str, Any]:
 
 def _controller_revision(obj: Object, old: Object | None) -> Iterator[Cause]:
     if old is not None and obj.get("data") != old.get("data"):
-        yield invalid_value("data", obj.get("data"), _IMMUTABLE)
+        yield immutable_value("data", obj.get("data"))
     if int(obj.get("revision") or 0) < 0:
         yield invalid_value("revision", obj["revision"], NOT_NEGATIVE)
 
