@@ -177,15 +177,8 @@ class Store:
             meta.pop("namespace", None)
         if not meta.get("name") and meta.get("generateName"):
             meta["name"] = self._generated_name(key, namespace_of(new), meta["generateName"])
-        kind = self.kind(resource)
-        kind.prepare_create(new)
-        admitted = self.admission.changed(resource, new, None)
-        if admitted is not new:
-            new, meta = admitted, metadata(admitted)
-            kind.prepare_create(new)
-        _tidy(meta)
-        refuse_invalid(resource, new, kind.validate(new, None, ""))
-        self.admission.check(resource, new, None)
+        new = self._admitted(resource, new, None)
+        meta = new["metadata"]
         taken = self._stored(key).get((namespace_of(new), name_of(new)))
         if taken is not None:
             dying = bool(taken["metadata"].get("deletionTimestamp"))
@@ -230,22 +223,15 @@ class Store:
             meta.pop(member, None)
             if member in kept:
                 meta[member] = kept[member]
-        kind = self.kind(resource)
-        kind.prepare_update(new, old, subresource)
-        admitted = self.admission.changed(resource, new, old, subresource)
-        if admitted is not new:
-            new = admitted
-            kind.prepare_update(new, old, subresource)
+        new = self._admitted(resource, new, old, subresource)
         meta = new["metadata"]
-        _tidy(meta)
-        refuse_invalid(resource, new, kind.validate(new, old, subresource))
-        self.admission.check(resource, new, old, subresource)
         if managed_fields is not None:
             meta["managedFields"] = managed_fields
         if new == old:
             return copied(old)
         # A Deployment's annotations count, but not where its controller writes them together with the status.
-        if "generation" in kept and subresource != "status" and kind.raises_generation(new, old):
+        counts = "generation" in kept and subresource != "status"
+        if counts and self.kind(resource).raises_generation(new, old):
             meta["generation"] = kept["generation"] + 1
         if managed_fields is None:
             structure = self.structure(resource)
@@ -298,6 +284,28 @@ class Store:
         if new != old and not dry_run:
             self._commit("MODIFIED", resource, new, old)
         return copied(new)
+
+    def _admitted(self, resource: Resource, new: Object, old: Object | None, subresource: str = "") -> Object:
+        """Return new as its kind and the webhooks make it; ApiError 403 or 422 where it is refused.
+
+        new is changed in place; old is None on create.
+        """
+        kind = self.kind(resource)
+
+        def prepare(obj: Object) -> None:
+            if old is None:
+                kind.prepare_create(obj)
+            else:
+                kind.prepare_update(obj, old, subresource)
+
+        prepare(new)
+        admitted = self.admission.changed(resource, new, old, subresource)
+        if admitted is not new:
+            prepare(admitted)
+        _tidy(metadata(admitted))
+        refuse_invalid(resource, admitted, kind.validate(admitted, old, subresource))
+        self.admission.check(resource, admitted, old, subresource)
+        return admitted
 
     def _commit(self, event_type: EventType, resource: Resource, new: Object, old: Object | None) -> None:
         self._version += 1
