@@ -127,15 +127,7 @@ async def _start(
     traffic = _traffic(scenario, cluster, directory, metrics)
     alertmanager = Alertmanager(clock, _route(options.responder_url), seed=scenario.seed)
     alertmanager_url = await _serve(stack, alertmanager_app(alertmanager), ports[2])
-    prometheus = Prometheus(
-        clock,
-        directory,
-        metrics,
-        rules=_rule_groups(rules),
-        alertmanager_urls=[alertmanager_url],
-        scrape_interval_seconds=scenario.scrape_interval.total_seconds(),
-        evaluation_interval_seconds=scenario.scrape_interval.total_seconds(),
-    )
+    prometheus = _prometheus(scenario, rules, directory, metrics, clock, alertmanager_url)
     prometheus_url = await _serve(stack, prometheus_app(prometheus), ports[1])
     inboxes = await _open_inboxes(stack, options.responder_url, ports[3], clock)
     works = [prometheus.run(), alertmanager.run(), *(each.run() for each in traffic.values())]
@@ -174,6 +166,27 @@ def _traffic(
         )
         for each in scenario.workloads
     }
+
+
+def _prometheus(
+    scenario: Scenario,
+    rules: Path | None,
+    directory: PodDirectory,
+    metrics: PodMetrics,
+    clock: Clock,
+    alertmanager_url: str,
+) -> Prometheus:
+    """It evaluates the rules as often as it scrapes; not running yet."""
+    interval_seconds = scenario.scrape_interval.total_seconds()
+    return Prometheus(
+        clock,
+        directory,
+        metrics,
+        rules=_rule_groups(rules),
+        alertmanager_urls=[alertmanager_url],
+        scrape_interval_seconds=interval_seconds,
+        evaluation_interval_seconds=interval_seconds,
+    )
 
 
 async def _open_inboxes(stack: AsyncExitStack, responder_url: str, port: int, clock: Clock) -> Inboxes:
