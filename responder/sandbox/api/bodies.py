@@ -18,7 +18,7 @@ from responder.sandbox.api.custom import CustomKind
 from responder.sandbox.api.kinds import Kind
 from responder.sandbox.api.objects import Object
 from responder.sandbox.api.resources import Catalog, Resource
-from responder.sandbox.api.status import ApiError, Cause, bad_request
+from responder.sandbox.api.status import ApiError, Cause, bad_request, invalid_value
 from responder.sandbox.api.typed import UnknownField, WrongType, inspect_types
 
 _MEDIA_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
@@ -93,7 +93,9 @@ def parse_patch(call: Call) -> Any:
         raise bad_request(f"error decoding patch: {go_json_error(error)}") from None
 
 
-def check_patched(call: Call, resource: Resource, kind: Kind, obj: Object) -> tuple[str, ...]:
+def check_patched(
+    call: Call, resource: Resource, kind: Kind, obj: Object, catalog: Catalog
+) -> tuple[str, ...]:
     """Drop unknown fields from a patched object, in place, and return the warnings about them.
 
     Raises ApiError 422, which carries the whole object in its message as the real one does.
@@ -102,6 +104,10 @@ def check_patched(call: Call, resource: Resource, kind: Kind, obj: Object) -> tu
     # As it is before unknown fields are dropped. A custom resource's patch is refused for those alone.
     whole = "" if resource.custom and not strict else _text_of(obj)
     unknown, fault = _inspect(resource, kind, obj)
+    if resource.custom:
+        _check_custom_kind(call, resource, obj)
+    else:
+        fault = _kind_fault(obj, resource, catalog) or fault
     faults = tuple(f'unknown field "{path}"' for path in unknown)
     if not fault and faults and strict:
         fault = _strict_words(faults)
@@ -166,9 +172,7 @@ def go_json_error(error: Exception) -> str:
 
 def _check_kind(obj: Object, resource: Resource, catalog: Catalog) -> None:
     api_version, kind = obj.get("apiVersion") or resource.api_version, obj.get("kind") or resource.kind
-    if (api_version, kind) == (resource.api_version, resource.kind):
-        return
-    if resource.custom:
+    if resource.custom and (api_version, kind) != (resource.api_version, resource.kind):
         expected = (
             resource.api_version if kind == resource.kind else f"{resource.api_version}, {resource.kind}"
         )
@@ -176,16 +180,37 @@ def _check_kind(obj: Object, resource: Resource, catalog: Catalog) -> None:
         raise bad_request(
             f"the API version in the data ({found}) does not match the expected API version ({expected})"
         )
-    version = api_version.rpartition("/")[2]
-    cannot = f'{kind} in version "{version}" cannot be handled as a {resource.kind}'
+    fault = _kind_fault(obj, resource, catalog)
+    if fault:
+        cannot = f'{kind} in version "{_version(api_version)}" cannot be handled as a {resource.kind}'
+        raise bad_request(f"{cannot}: {fault}")
+
+
+def _kind_fault(obj: Object, resource: Resource, catalog: Catalog) -> str:
+    """Say why what calls itself so can't be read as one of a built-in kind ("" if it can)."""
+    api_version, kind = obj.get("apiVersion") or resource.api_version, obj.get("kind") or resource.kind
+    if (api_version, kind) == (resource.api_version, resource.kind):
+        return ""
     if catalog.by_kind(api_version, kind) is None:
-        why = f'no kind "{kind}" is registered for version "{api_version}" in scheme "{_SCHEME}"'
-    else:
-        why = (
-            f"converting ({version}.{kind}) to ({resource.group or 'core'}.{resource.kind}):"
-            " unknown conversion"
-        )
-    raise bad_request(f"{cannot}: {why}")
+        return f'no kind "{kind}" is registered for version "{api_version}" in scheme "{_SCHEME}"'
+    wanted = f"{resource.group or 'core'}.{resource.kind}"
+    return f"converting ({_version(api_version)}.{kind}) to ({wanted}): unknown conversion"
+
+
+def _version(api_version: str) -> str:
+    return api_version.rpartition("/")[2]
+
+
+def _check_custom_kind(call: Call, resource: Resource, obj: Object) -> None:
+    """Source: apiextensions-apiserver pkg/registry/customresource/validator.go, ValidateTypeMeta."""
+    wanted = {"kind": resource.kind, "apiVersion": resource.api_version}
+    causes = [
+        invalid_value(member, obj.get(member) or "", f"must be {value}")
+        for member, value in wanted.items()
+        if obj.get(member) != value
+    ]
+    if causes:
+        raise status.invalid(resource, call.target.name, causes)
 
 
 def _cannot(resource: Resource, obj: Object) -> str:

@@ -134,6 +134,9 @@ class Verbs:
         check_place(call, obj)
         return obj, warnings
 
+    def _check_patched(self, call: Call, resource: Resource, obj: Object) -> tuple[str, ...]:
+        return check_patched(call, resource, self._store.kind(resource), obj, self._store.catalog)
+
     def _store_new(
         self,
         call: Call,
@@ -194,7 +197,7 @@ class Verbs:
         patched: Object,
         managed_fields: Entries | None = None,
     ) -> Reply:
-        warnings = check_patched(call, resource, self._store.kind(resource), patched)
+        warnings = self._check_patched(call, resource, patched)
         check_place(call, patched)
         uid = patched["metadata"].get("uid")
         if uid != current["metadata"]["uid"]:
@@ -222,7 +225,7 @@ class Verbs:
             if call.target.subresource:
                 raise status.not_found(resource, call.target.name)
             self._check_may_create(call, resource)
-            warnings = check_patched(call, resource, self._store.kind(resource), applied)
+            warnings = self._check_patched(call, resource, applied)
             return self._store_new(call, resource, applied, warnings, apply_new(structure, owned, applier))
         current = outside(resource, found)
         merged, managed_fields = apply_to(structure, current, applied, owned, applier)
