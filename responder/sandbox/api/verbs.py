@@ -224,6 +224,7 @@ class Verbs:
         if found is None:
             if call.target.subresource:
                 raise status.not_found(resource, call.target.name)
+            _check_uid(call, resource, applied)
             self._check_may_create(call, resource)
             warnings = self._check_patched(call, resource, applied)
             return self._store_new(call, resource, applied, warnings, apply_new(structure, owned, applier))
@@ -273,6 +274,17 @@ def check_place(call: Call, obj: Object) -> None:
             raise bad_request(
                 f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})"
             )
+
+
+def _check_uid(call: Call, resource: Resource, applied: Object) -> None:
+    """Return when an apply may create the object; ApiError 409 where it means one that was there.
+
+    Source: Kubernetes staging/src/k8s.io/apiserver/pkg/endpoints/handlers/patch.go, applyPatch.
+    """
+    uid = applied["metadata"].get("uid")
+    if uid:
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise status.conflict(resource, call.target.name, why)
 
 
 def check_patch_type(call: Call, resource: Resource) -> None:

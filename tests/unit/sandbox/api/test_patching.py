@@ -8,7 +8,7 @@ import pytest
 
 from responder.sandbox.api.store import Object, Store
 from tests.shared import run_story
-from tests.unit.sandbox.api.client import JSON_PATCH, MERGE_PATCH, serving
+from tests.unit.sandbox.api.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, serving
 
 MakeStore = Callable[[], Store]
 MakeObject = Callable[..., Object]
@@ -48,5 +48,22 @@ def test_a_custom_resource_stays_of_its_kind(make_store: MakeStore, definition: 
             answer = await client.ask("PATCH", f"{ALARMS}/a", {"kind": "Odd"}, content_type=MERGE_PATCH)
             assert answer.status == 422, answer.body
             assert 'kind: Invalid value: "Odd": must be Alarm' in answer.body["message"]
+
+    run_story(story())
+
+
+def test_an_apply_to_an_object_that_is_gone_makes_no_other_one(
+    make_store: MakeStore, make_deployment: MakeObject
+) -> None:
+    async def story() -> None:
+        async with serving(make_store()) as client:
+            applied = make_deployment()
+            applied["metadata"] |= {"uid": "gone"}
+            query = {"content_type": APPLY_PATCH, "fieldManager": "m"}
+            answer = await client.ask("PATCH", ONE, applied, **query)
+            assert answer.status == 409, answer.body
+            assert "uid mismatch: the provided object specified uid gone" in answer.body["message"]
+            del applied["metadata"]["uid"]
+            assert (await client.ask("PATCH", ONE, applied, **query)).status == 201
 
     run_story(story())
