@@ -14,6 +14,7 @@ from responder.sandbox.api import status
 from responder.sandbox.api.bodies import json_object
 from responder.sandbox.api.call import Call
 from responder.sandbox.api.status import bad_request, invalid_value, unsupported_value
+from responder.sandbox.api.target import whole_number
 
 _PROPAGATIONS = ("Foreground", "Background", "Orphan")
 _TYPES: Mapping[str, type] = {
@@ -114,10 +115,6 @@ def _in_query(query: Mapping[str, str]) -> dict[str, Any]:
         options["dryRun"] = [query["dryRun"]]
     if query.get("orphanDependents"):
         options["orphanDependents"] = query["orphanDependents"] in ("1", "true")
-    text = query.get("gracePeriodSeconds")
-    if text:
-        try:
-            options["gracePeriodSeconds"] = int(text)
-        except ValueError:
-            raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    if query.get("gracePeriodSeconds"):
+        options["gracePeriodSeconds"] = whole_number(query, "gracePeriodSeconds")
     return options

@@ -24,6 +24,7 @@ from responder.sandbox.api.selectors import (
 )
 from responder.sandbox.api.status import ApiError, bad_request, forbidden_value, unsupported_value
 from responder.sandbox.api.store import Store
+from responder.sandbox.api.target import whole_number
 from responder.sandbox.api.views import outside
 
 _EXPIRED_CONTINUE = (
@@ -100,7 +101,9 @@ def select_page(
 
     Raises ApiError 400 for bad parameters, 410 when the version the list stands at is forgotten.
     """
-    version, limit = requested_version(query), _limit(query)
+    version = requested_version(query)
+    # The real server takes less than nothing for no limit.
+    limit = max(0, whole_number(query, "limit"))
     token = query.get("continue", "")
     after: tuple[str, str] | None = None
     if token:
@@ -136,15 +139,6 @@ def _objects(store: Store, selection: Selection, at: int, after: tuple[str, str]
         if after is None:
             raise status.expired(_EXPIRED_VERSION) from None
         raise status.expired(_EXPIRED_CONTINUE, _token(0, after)) from None
-
-
-def _limit(query: Mapping[str, str]) -> int:
-    text = query.get("limit", "") or "0"
-    try:
-        # The real server takes less than nothing for no limit.
-        return max(0, int(text))
-    except ValueError:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
 def _token(version: int, last: tuple[str, str]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from responder.sandbox.api.access import Attributes
+from responder.sandbox.api.status import bad_request
 
 _OWN_SUBRESOURCES = ("status", "finalize")
 _OBJECT_VERBS = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -70,6 +71,14 @@ def parse_target(method: str, path: str, query: Mapping[str, str]) -> Target | N
 def is_true(text: str | None) -> bool:
     """Read a boolean parameter as Go does; anything odd is false."""
     return text in _TRUE
+
+
+def whole_number(query: Mapping[str, str], name: str) -> int:
+    """Read a whole number as Go does, 0 where none is given; ApiError 400 for anything else."""
+    text = query.get(name) or "0"
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text)
 
 
 def _verb(method: str, name: str, subresource: str, query: Mapping[str, str]) -> str:

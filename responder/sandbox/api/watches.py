@@ -17,7 +17,7 @@ from responder.sandbox.api.lists import Selection
 from responder.sandbox.api.objects import Object, namespace_of
 from responder.sandbox.api.status import ApiError, Cause, forbidden_value, unsupported_value
 from responder.sandbox.api.store import Event, Store
-from responder.sandbox.api.target import is_true
+from responder.sandbox.api.target import is_true, whole_number
 from responder.sandbox.api.views import as_partial, outside
 
 _FORBIDDEN = "resourceVersionMatch"
@@ -42,7 +42,10 @@ class WatchOptions:
 
 
 def parse_watch_options(query: Mapping[str, str], store: Store) -> WatchOptions:
-    """Read the parameters of a watch; ApiError 422 when they do not fit, 500 for a version of letters."""
+    """Read the parameters of a watch.
+
+    Raises ApiError 400 for a timeout of letters, 422 when they do not fit, 500 for a version of letters.
+    """
     cause = _options_cause(query)
     if cause is not None:
         raise status.invalid_options("ListOptions", [cause])
@@ -54,14 +57,13 @@ def parse_watch_options(query: Mapping[str, str], store: Store) -> WatchOptions:
     version = int(text) if text and text != "0" and not wants_initial else None
     if query.get("sendInitialEvents") and not wants_initial:
         version = int(text) if text else store.resource_version
-    seconds = query.get("timeoutSeconds", "")
     life = _MIN_LIFE_SECONDS * (1 + store.random.random())
     return WatchOptions(
         version=version,
         bookmarks=is_true(query.get("allowWatchBookmarks")),
         initial_events=version is None,
         end_bookmark=wants_initial and is_true(query.get("allowWatchBookmarks")),
-        timeout_seconds=float(seconds) if seconds.isdigit() and seconds != "0" else life,
+        timeout_seconds=whole_number(query, "timeoutSeconds") or life,
     )
 
 

@@ -124,6 +124,16 @@ def test_a_watch_begins_with_what_exists_and_says_when_that_is_over(
     run_story(story())
 
 
+def test_a_watch_for_no_number_of_seconds_is_400(make_store: MakeStore) -> None:
+    async def story() -> None:
+        async with serving(make_store()) as client:
+            answer = await client.ask("GET", DEPLOYMENTS, watch="1", timeoutSeconds="abc")
+            assert answer.status == 400, answer.body
+            assert 'strconv.ParseInt: parsing "abc"' in answer.body["message"]
+
+    run_story(story())
+
+
 def test_a_watch_from_forgotten_history_is_200_with_a_410_inside(make_store: MakeStore) -> None:
     async def story() -> None:
         async with serving(make_store()) as client:
