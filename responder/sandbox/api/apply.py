@@ -1,12 +1,14 @@
 """Server-side apply: what is applied is merged in and owned by its applier; what others own is a conflict.
 
-Pure. Called by the verbs. Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+Pure. Called by the verbs and subresources.
+Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from responder.sandbox.api import status
@@ -29,10 +31,11 @@ from responder.sandbox.api.managed_fields import (
     new_entry,
     without,
 )
-from responder.sandbox.api.objects import Object, copied
+from responder.sandbox.api.objects import Object, copied, seconds_text
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import ApiError, bad_request, required_value
 from responder.sandbox.api.structure import Structure, elements
+from responder.sandbox.api.target import is_true
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,17 @@ class Applier:
     subresource: str
     force: bool
     at: str
+
+
+def applier_of(call: Call, resource: Resource, now: datetime) -> Applier:
+    """Return who applies to an object of resource by this call."""
+    return Applier(
+        manager=call.manager,
+        api_version=resource.api_version,
+        subresource=call.target.subresource,
+        force=is_true(call.query.get("force")),
+        at=seconds_text(now),
+    )
 
 
 def read_applied(call: Call, resource: Resource, body: Any) -> Object:

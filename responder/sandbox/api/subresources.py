@@ -10,17 +10,19 @@ from datetime import timedelta
 
 from responder.sandbox.api import status
 from responder.sandbox.api.access import Tokens, service_account
-from responder.sandbox.api.bodies import json_object, parse_body
+from responder.sandbox.api.apply import applier_of, apply_to, read_applied
+from responder.sandbox.api.bodies import json_object, parse_body, parse_patch
 from responder.sandbox.api.call import Call, Reply
 from responder.sandbox.api.delete_options import read_eviction_options
-from responder.sandbox.api.managed_fields import entries_of, record_manager
+from responder.sandbox.api.managed_fields import Entries, entries_of, record_manager
 from responder.sandbox.api.objects import Object, name_of, seconds_text
+from responder.sandbox.api.pod_rules import NOT_NEGATIVE
 from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.selectors import label_selector_of, selector_text
 from responder.sandbox.api.status import ApiError
 from responder.sandbox.api.store import Store
 from responder.sandbox.api.structure import Structure
-from responder.sandbox.api.verbs import Verbs, apply_patch, check_patch_type, check_place
+from responder.sandbox.api.verbs import APPLY_PATCH, Verbs, apply_patch, check_patch_type, check_place
 
 _SCALE = Resource("autoscaling", "v1", "scale", "Scale", "scale")
 _TOKEN_SECONDS = 3600
@@ -63,25 +65,34 @@ class Subresources:
 
     def _scale(self, call: Call, resource: Resource) -> Reply:
         found = self._verbs.existing(call, resource)
-        scale = _scale_of(found)
         if call.target.verb == "get":
-            return Reply(200, scale)
+            return Reply(200, _scale_of(found))
         call.check_options()
-        if call.target.verb == "patch":
-            check_patch_type(call, resource)
-        wanted = apply_patch(call, scale) if call.target.verb == "patch" else parse_body(call, _SCALE)[0]
+        wanted = _asked_scale(call, resource, found)
         wanted["metadata"] = wanted.get("metadata") or {}
         check_place(call, wanted)
-        replicas = (wanted.get("spec") or {}).get("replicas", 0)
+        asked = {name: value for name, value in (wanted.get("spec") or {}).items() if name == "replicas"}
+        replicas = asked.get("replicas", 0)
         if not isinstance(replicas, int) or replicas < 0:
-            cause = status.invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
+            cause = status.invalid_value("spec.replicas", replicas, NOT_NEGATIVE)
             raise status.invalid(_SCALE, call.target.name, [cause])
         version = wanted["metadata"].get("resourceVersion")
         if version and version != found["metadata"]["resourceVersion"]:
             raise status.conflict(resource, call.target.name)
-        found["spec"]["replicas"] = replicas
+        managed_fields: Entries | None = None
+        if _applies(call):
+            owned = {"spec": asked}
+            applier = applier_of(call, resource, self._store.clock.now())
+            found, managed_fields = apply_to(Structure(), found, owned, owned, applier)
+        else:
+            found["spec"]["replicas"] = replicas
         stored = self._store.update(
-            resource.key, found, manager=call.manager, subresource="scale", dry_run=call.dry_run
+            resource.key,
+            found,
+            manager=call.manager,
+            subresource="scale",
+            managed_fields=managed_fields,
+            dry_run=call.dry_run,
         )
         return Reply(200, _scale_of(stored))
 
@@ -141,6 +152,19 @@ class Subresources:
             "status": {"token": token, "expirationTimestamp": seconds_text(now + timedelta(seconds=seconds))},
         }
         return Reply(201, answer)
+
+
+def _asked_scale(call: Call, resource: Resource, found: Object) -> Object:
+    if call.target.verb == "update":
+        return parse_body(call, _SCALE)[0]
+    check_patch_type(call, resource)
+    if _applies(call):
+        return read_applied(call, _SCALE, parse_patch(call))
+    return apply_patch(call, _scale_of(found))
+
+
+def _applies(call: Call) -> bool:
+    return call.target.verb == "patch" and call.content_type == APPLY_PATCH
 
 
 def _scale_of(obj: Object) -> Object:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from responder.sandbox.api import status
 from responder.sandbox.api.access import Authorizer
-from responder.sandbox.api.apply import Applier, apply_new, apply_to, owned_part, read_applied
+from responder.sandbox.api.apply import applier_of, apply_new, apply_to, owned_part, read_applied
 from responder.sandbox.api.bodies import check_patched, decode_object, parse_patch
 from responder.sandbox.api.call import Call, Reply
 from responder.sandbox.api.delete_options import DeleteOptions, read_delete_options
@@ -30,7 +30,6 @@ from responder.sandbox.api.resources import Resource
 from responder.sandbox.api.status import ApiError, bad_request
 from responder.sandbox.api.store import Store
 from responder.sandbox.api.structure import Structure
-from responder.sandbox.api.target import is_true
 from responder.sandbox.api.validation import newer_event_causes
 from responder.sandbox.api.views import as_list, inside, outside
 
@@ -213,13 +212,7 @@ class Verbs:
         check_place(call, applied)
         structure = self._store.structure(resource)
         owned = owned_part(resource, applied, call.target.subresource)
-        applier = Applier(
-            manager=call.manager,
-            api_version=resource.api_version,
-            subresource=call.target.subresource,
-            force=is_true(call.query.get("force")),
-            at=seconds_text(self._store.clock.now()),
-        )
+        applier = applier_of(call, resource, self._store.clock.now())
         found = self._store.get(resource.storage_key, call.target.namespace, call.target.name)
         if found is None:
             if call.target.subresource:

@@ -1,4 +1,4 @@
-"""What a patch can not make of an object: another kind, or one that was somebody else's."""
+"""What a patch can not do: make another kind, or an object that was, or take what others own of a scale."""
 
 from __future__ import annotations
 
@@ -65,5 +65,33 @@ def test_an_apply_to_an_object_that_is_gone_makes_no_other_one(
             assert "uid mismatch: the provided object specified uid gone" in answer.body["message"]
             del applied["metadata"]["uid"]
             assert (await client.ask("PATCH", ONE, applied, **query)).status == 201
+
+    run_story(story())
+
+
+def test_a_scale_that_is_applied_is_owned_by_its_applier(
+    make_store: MakeStore, make_deployment: MakeObject
+) -> None:
+    async def story() -> None:
+        async with serving(make_store()) as client:
+            await client.ask("POST", DEPLOYMENTS, make_deployment(replicas=2))
+            scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 5}}
+            query = {"content_type": APPLY_PATCH}
+            assert (await client.ask("PATCH", f"{ONE}/scale", scale, **query)).status == 422
+            query["fieldManager"] = "scaler"
+            refused = await client.ask("PATCH", f"{ONE}/scale", scale, **query)
+            assert refused.status == 409, refused.body
+            assert ".spec.replicas" in refused.body["message"]
+            scaled = await client.ask("PATCH", f"{ONE}/scale", scale, force="true", **query)
+            assert (scaled.status, scaled.body["spec"]) == (200, {"replicas": 5})
+            deployment = (await client.ask("GET", ONE)).body
+            assert deployment["spec"]["replicas"] == 5
+            query["fieldManager"] = "other"
+            rest = await client.ask("PATCH", f"{ONE}/scale", {**scale, "spec": {}}, **query)
+            assert (rest.status, rest.body["spec"]) == (200, {"replicas": 5})
+            entries = {each["manager"]: each for each in deployment["metadata"]["managedFields"]}
+            owned = entries["scaler"]
+            assert (owned["operation"], owned["subresource"]) == ("Apply", "scale")
+            assert owned["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
 
     run_story(story())
