@@ -61,8 +61,6 @@ class Situation:
     others: tuple[str, ...] = ()
     # Judged before anybody could be asked: nobody is told a reason that passes by itself.
     untold: bool = False
-    # It belongs into `make test`: the others are as true, and take as long.
-    quick: bool = False
     within: timedelta = 6 * MINUTE
     # Whoever is paged, and what stands in the Slack message, where it is not the workload's first incident.
     sequence: int = 1

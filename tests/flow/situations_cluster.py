@@ -197,7 +197,6 @@ CLUSTER = (
         guard="configuration_exists",
         result="Failed",
         before=needs_configuration,
-        quick=True,
     ),
     Situation(
         "a migration that the old code can't live with",
@@ -206,7 +205,6 @@ CLUSTER = (
         migration,
         guard="reversible",
         result="Failed",
-        quick=True,
     ),
     Situation(
         "a release in between that history no longer holds",
@@ -252,7 +250,6 @@ CLUSTER = (
         guard="workload_exists",
         result="Unknown",
         settings=WAITING,
-        quick=True,
     ),
     Situation(
         "the rollout is paused",
@@ -261,7 +258,6 @@ CLUSTER = (
         paused,
         guard="not_paused",
         result="Failed",
-        quick=True,
     ),
     Situation(
         "the workload is being deleted",
@@ -280,7 +276,6 @@ CLUSTER = (
         guard="workload_exists",
         result="Failed",
         settings=WAITING,
-        quick=True,
     ),
     Situation(
         "a policy denies the revision to go back to",
@@ -289,7 +284,6 @@ CLUSTER = (
         denied,
         guard="dry_run_admitted",
         result="Failed",
-        quick=True,
     ),
     Situation(
         "a mutating webhook changes the revision to go back to",

@@ -198,7 +198,6 @@ MEASURED = (
         result="Failed",
         changes=(GATEWAY,),
         before=with_gateway,
-        quick=True,
     ),
     Situation(
         "a dependency was down as it began, and is back",
@@ -227,7 +226,6 @@ MEASURED = (
         guard="new_pods_worse",
         result="Failed",
         plan=SLOWLY,
-        quick=True,
     ),
     Situation(
         "it was bad before the rollout",
@@ -236,7 +234,6 @@ MEASURED = (
         bad_before,
         guard="caused_by_rollout",
         result="Failed",
-        quick=True,
     ),
     Situation(
         "it began too long after the rollout",
@@ -271,7 +268,6 @@ MEASURED = (
         lost_its_data,
         guard="caused_by_rollout",
         result="Unknown",
-        quick=True,
     ),
     Situation(
         "no request any more: 0/0 is not a number",
@@ -281,7 +277,6 @@ MEASURED = (
         guard="still_true",
         result="Unknown",
         settings=LONG_WAITING,
-        quick=True,
     ),
     Situation(
         "Prometheus scrapes nothing any more, and what it has goes stale",
@@ -359,7 +354,6 @@ MEASURED = (
         guard="new_pods_worse",
         result="Unknown",
         plan=SLOWLY,
-        quick=True,
     ),
     Situation(
         "one node is bad",
@@ -368,7 +362,6 @@ MEASURED = (
         one_node,
         guard="not_one_node",
         result="Failed",
-        quick=True,
     ),
     Situation(
         "it was almost as bad before",

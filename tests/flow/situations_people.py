@@ -130,7 +130,6 @@ PEOPLE = (
         frozen_meanwhile,
         guard="not_frozen",
         result="Failed",
-        quick=True,
     ),
     Situation(
         "the namespace is protected",
@@ -149,7 +148,6 @@ PEOPLE = (
         guard="still_true",
         result="Unknown",
         settings=WAITING,
-        quick=True,
     ),
     Situation(
         "a second undo in the cooldown",
@@ -193,7 +191,6 @@ PEOPLE = (
         result="Failed",
         others=OTHERS,
         before=with_others,
-        quick=True,
     ),
     Situation(
         "it was a storm a moment ago",
@@ -232,7 +229,6 @@ PEOPLE = (
         guard="owner_allows",
         result="Failed",
         before=managed_by_argo,
-        quick=True,
     ),
     Situation(
         "the rule file refuses what Argo CD deploys",

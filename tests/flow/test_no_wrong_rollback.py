@@ -30,12 +30,7 @@ pytestmark = pytest.mark.slow
 SITUATIONS = (*MEASURED, *CLUSTER, *PEOPLE)
 
 
-def case(situation: Situation) -> object:
-    marks = () if situation.quick else (pytest.mark.slow,)
-    return pytest.param(situation, id=situation.reason, marks=marks)
-
-
-@pytest.mark.parametrize("situation", [case(each) for each in SITUATIONS])
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda each: each.reason)
 def test_it_is_not_rolled_back(situation: Situation, tmp_path: Path, row: Row) -> None:
     run_situation(situation, tmp_path)
     row(TABLE_SITUATIONS, situation.name, situation.reason)
