@@ -36,6 +36,22 @@ async def asked(here: Stage) -> None:
     assert here.writes() == []
 
 
+async def asked_while_frozen(here: Stage) -> dict[str, Any]:
+    """Release a version that fails while a freeze stands; returns the question that people are asked."""
+    here.annotate_workload(FREEZE, "audit")
+    await here.rest(timedelta(minutes=4))
+    here.world.release("v2", error_rate=0.05)
+    status = await here.phase("AwaitingDecision", timedelta(minutes=5))
+    return dict(status["ask"])
+
+
+async def rolls_back(here: Stage, shown: int) -> None:
+    """Whoever clicks on that version of the message has it rolled back."""
+    assert (await here.click(ROLL_BACK, version=shown)).taken
+    await here.phase("Settling", timedelta(minutes=5))
+    assert here.status()["outcome"] == "RolledBack"
+
+
 async def post(here: Stage, payload: dict[str, Any], **headers: str) -> int:
     """Send an interaction with these headers, as anybody can; returns the answer's status."""
     body = urlencode({"payload": json.dumps(payload)})
@@ -121,17 +137,12 @@ def test_a_question_stays_the_same_while_numbers_move(tmp_path: Path) -> None:
 
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
-            here.annotate_workload(FREEZE, "audit")
-            await here.rest(timedelta(minutes=4))
-            here.world.release("v2", error_rate=0.05)
-            await here.phase("AwaitingDecision", timedelta(minutes=5))
-            first, shown = here.status()["ask"], len(here.message().versions) - 1
+            first = await asked_while_frozen(here)
+            shown = len(here.message().versions) - 1
             for _ in range(20):
                 await here.rest(timedelta(seconds=17))
                 assert here.status()["ask"] == first, here.summary()
-            assert (await here.click(ROLL_BACK, version=shown)).taken
-            await here.phase("Settling", timedelta(minutes=5))
-            assert here.status()["outcome"] == "RolledBack"
+            await rolls_back(here, shown)
 
     run_story(story())
 
@@ -142,11 +153,7 @@ def test_a_click_is_not_overtaken_by_doubts_that_went(tmp_path: Path) -> None:
 
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
-            here.annotate_workload(FREEZE, "audit")
-            await here.rest(timedelta(minutes=4))
-            here.world.release("v2", error_rate=0.05)
-            await here.phase("AwaitingDecision", timedelta(minutes=5))
-            first = here.status()["ask"]
+            first = await asked_while_frozen(here)
             here.answering(False)
             await here.until(
                 lambda: here.status()["ask"]["digest"] != first["digest"], timedelta(minutes=1), "new"
@@ -157,9 +164,7 @@ def test_a_click_is_not_overtaken_by_doubts_that_went(tmp_path: Path) -> None:
             await here.until(
                 lambda: here.status()["ask"]["digest"] == first["digest"], timedelta(minutes=1), "gone"
             )
-            assert (await here.click(ROLL_BACK, version=shown)).taken
-            await here.phase("Settling", timedelta(minutes=5))
-            assert here.status()["outcome"] == "RolledBack"
+            await rolls_back(here, shown)
             (decision,) = decisions(here)
             assert decision["spec"]["digest"] == first["digest"]
 

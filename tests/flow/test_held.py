@@ -33,6 +33,19 @@ FOREIGN: dict[str, Any] = {
 }
 
 
+async def left(here: Stage) -> None:
+    """Somebody is asked and lets it be: the incident is over, and what fires on is held."""
+    await asked(here)
+    assert (await here.click(LEAVE)).taken
+    await here.phase("Closed", MINUTE)
+
+
+async def asked_again(here: Stage) -> None:
+    """What is held opens the next incident."""
+    await here.until(lambda: len(here.incidents()) == 2, MINUTE, "an incident for what still fires")
+    await here.phase("AwaitingDecision", MINUTE, sequence=2)
+
+
 def foreign(here: Stage, *, lasts: timedelta) -> str:
     """Let the foreign alert fire for so long; returns its fingerprint."""
     now = here.world.clock.now()
@@ -74,15 +87,12 @@ def test_an_alert_that_flapped_is_one_instance_until_it_ends(tmp_path: Path) -> 
 def test_a_new_revision_makes_a_held_alert_matter_again(tmp_path: Path) -> None:
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
-            await asked(here)
-            assert (await here.click(LEAVE)).taken
-            await here.phase("Closed", MINUTE)
+            await left(here)
             await here.rest(2 * MINUTE)
             assert len(here.incidents()) == 1, here.summary()
             # As slow as before: its alerts never end, so Alertmanager has nothing new to tell.
             here.world.release("v3", latency_p95="9s")
-            await here.until(lambda: len(here.incidents()) == 2, MINUTE, "an incident for what still fires")
-            await here.phase("AwaitingDecision", MINUTE, sequence=2)
+            await asked_again(here)
             await here.rest(timedelta(seconds=20))
             assert here.status(2)["bad"]["uid"] == here.rs_uid("v3")
             assert "CausedByRollout/OnsetBeforeRollout" in here.doubts(2)
@@ -103,9 +113,7 @@ def test_a_leader_that_dies_having_written_that_a_new_revision_serves_loses_no_h
 ) -> None:
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
-            await asked(here)
-            assert (await here.click(LEAVE)).taken
-            await here.phase("Closed", MINUTE)
+            await left(here)
             await here.rest(2 * MINUTE)
             written = asyncio.Event()
 
@@ -123,8 +131,7 @@ def test_a_leader_that_dies_having_written_that_a_new_revision_serves_loses_no_h
             here.world.cluster.faults.clear()
             await here.rest(timedelta(seconds=16))
             await here.start()
-            await here.until(lambda: len(here.incidents()) == 2, MINUTE, "an incident for what still fires")
-            await here.phase("AwaitingDecision", MINUTE, sequence=2)
+            await asked_again(here)
 
     run_story(story())
 
@@ -151,8 +158,7 @@ def test_a_revision_that_begins_to_serve_while_its_incident_closes_is_heard_of(
             await here.phase("Closed", MINUTE)
             unsubscribe()
             here.world.cluster.faults.clear()
-            await here.until(lambda: len(here.incidents()) == 2, MINUTE, "an incident for what still fires")
-            await here.phase("AwaitingDecision", MINUTE, sequence=2)
+            await asked_again(here)
             assert here.status(2)["bad"]["uid"] == here.rs_uid("v3")
 
     run_story(story())
@@ -161,9 +167,7 @@ def test_a_revision_that_begins_to_serve_while_its_incident_closes_is_heard_of(
 def test_pods_that_are_back_from_an_outage_make_no_held_alert_matter_again(tmp_path: Path) -> None:
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
-            await asked(here)
-            assert (await here.click(LEAVE)).taken
-            await here.phase("Closed", MINUTE)
+            await left(here)
             here.scale(0)
             await here.rest(timedelta(seconds=20))
             here.scale(3)
