@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from responder.incidents.model import Rollback, RollbackState
 from responder.pipeline.claims import claim_recovery
 from responder.workloads.ledger import Serving
+from tests.unit.actions.build import rollback
 from tests.unit.rules.build import ERRORS, FILE, HOUR, MINUTE, NOW, V1_FROM, ledger, reference, serving
 
 BAD_FROM, UNDONE_AT = NOW - 15 * MINUTE, NOW - 3 * MINUTE
@@ -39,16 +39,6 @@ V0_FROM, V1_AGAIN = BAD_FROM - HOUR, BAD_FROM - 20 * MINUTE
 def test_the_history_begins_where_the_target_last_began(
     servings: tuple[Serving, ...], since: datetime | None
 ) -> None:
-    rollback = Rollback(
-        attempt=1,
-        state=RollbackState.APPLIED,
-        deployment_uid="uid-app",
-        bad=reference("v3"),
-        target=reference("v1"),
-        automatic=True,
-        by="responder",
-        intended_at=UNDONE_AT,
-        deadline_at=NOW,
-    )
-    claim = claim_recovery((ERRORS,), rollback, FILE, ledger(*servings), NOW)
+    undone = rollback(bad=reference("v3"), target=reference("v1"), intended_at=UNDONE_AT)
+    claim = claim_recovery((ERRORS,), undone, FILE, ledger(*servings), NOW)
     assert (claim.healthy_from, claim.healthy_until) == (since, BAD_FROM)

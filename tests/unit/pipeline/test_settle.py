@@ -12,8 +12,6 @@ from responder.incidents.model import (
     Incident,
     IncidentSpec,
     Metadata,
-    Rollback,
-    RollbackState,
     Status,
     Times,
     WorkloadRef,
@@ -21,6 +19,7 @@ from responder.incidents.model import (
 from responder.incidents.phases import Phase
 from responder.pipeline.settle import Settling, assess_settling
 from responder.workloads.ledger import Ledger
+from tests.unit.actions.build import rollback
 from tests.unit.rules.build import (
     ERRORS,
     MINUTE,
@@ -52,17 +51,8 @@ LATER = NOW + MINUTE
 
 
 def incident(settle_until: datetime, *, firing: bool) -> Incident:
-    rollback = Rollback(
-        attempt=1,
-        state=RollbackState.APPLIED,
-        deployment_uid="uid-app",
-        bad=reference("v2"),
-        target=reference("v1"),
-        automatic=True,
-        by="responder",
-        intended_at=APPLIED_AT,
-        deadline_at=NOW,
-        applied_at=APPLIED_AT,
+    undone = rollback(
+        bad=reference("v2"), target=reference("v1"), intended_at=APPLIED_AT, applied_at=APPLIED_AT
     )
     times = Times(traffic_proven_at=PROVEN_AT, settle_until=settle_until)
     alert = AlertEntry(starts_at=V2_FROM, ends_at=None if firing else NOW)
@@ -76,7 +66,7 @@ def incident(settle_until: datetime, *, firing: bool) -> Incident:
             received_at=V2_FROM,
             alerts={"f1": alert},
         ),
-        status=Status(phase=Phase.SETTLING, rollback=rollback, times=times),
+        status=Status(phase=Phase.SETTLING, rollback=undone, times=times),
     )
 
 
