@@ -1,4 +1,4 @@
-"""The HTTP API of the built-in Prometheus: queries, alerts, rules, health.
+"""The HTTP API of the built-in Prometheus: queries, alerts, rules, names of metrics, health.
 
 Source: https://prometheus.io/docs/prometheus/latest/querying/api/, answers compared with Prometheus 2.42.
 """
@@ -21,6 +21,9 @@ from responder.sandbox.prometheus.answers import (
 from responder.sandbox.prometheus.formatting import parse_duration, to_ms
 from responder.sandbox.prometheus.promql import ParseError, PromqlError, Query, parse_query
 from responder.sandbox.prometheus.server import Prometheus
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+Compute = Callable[[Prometheus, Mapping[str, str]], Json | list[str]]
 
 MAX_POINTS = 11_000
 
@@ -45,17 +48,11 @@ def prometheus_app(prometheus: Prometheus) -> web.Application:
     return app
 
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-
 def _plain(text: str) -> Handler:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=text)
 
     return answer
-
-
-Compute = Callable[[Prometheus, Mapping[str, str]], Json | list[str]]
 
 
 def _answering(prometheus: Prometheus, compute: Compute) -> Handler:
