@@ -33,6 +33,7 @@ KNOWN = {
         Tale(2, 2, 10.0, 0.5, "15s", None, ((1.0, "relabel bad as target"),), None, 1),
         Tale(1, 1, 10.0, 0.9, "60s", None, ((5.0, "flap target"),), None, 2),
         Tale(2, 1, 10.0, 0.5, "1s", None, ((0.5, "scale to zero"), (12.0, "scale back")), None, 3),
+        Tale(2, 2, 10.0, 0.5, "1s", None, ((5.0, "retarget service"),), None, 4),
     ),
     "StatefulSet": (
         Tale(2, 1, 10.0, 0.9, "15s", 2.0, ((5.0, "flap target"),), None, 1, "StatefulSet"),
