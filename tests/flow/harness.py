@@ -236,11 +236,11 @@ class Stage:
         ]
 
     def writes(self) -> list[RequestRecord]:
-        """Every accepted write to the workload's kind over HTTP: only the responder speaks HTTP."""
+        """Every write to the workload's kind over HTTP that took effect: only the responder speaks HTTP."""
         return self.world.cluster.log.writes(f"/{self.world.kind.lower()}s/")
 
     def undos(self) -> list[RequestRecord]:
-        """The accepted patches that changed a template, from the API server's own log."""
+        """The patches that changed a template, told or not, from the API server's own log."""
         return [
             write
             for write in self.writes()

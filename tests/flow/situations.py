@@ -69,7 +69,7 @@ class Situation:
 
 
 def written(here: Stage) -> list[RequestRecord]:
-    """Every accepted write over HTTP to what is not the responder's own, by the server's log.
+    """Every write over HTTP that took effect on what is not the responder's own, by the server's log.
 
     Its own is also its fence label: by moving that it makes a patch void that may still be under way.
     """
