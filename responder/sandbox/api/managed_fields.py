@@ -1,6 +1,6 @@
 """Who owns which fields of an object: the managedFields entries that a real server keeps.
 
-Pure. A field set that stands in an entry is never changed in place, so that copies of objects share it.
+Pure. A field set that stands in an entry is never changed in place.
 The store notes every write here; apply.py asks who owns what.
 """
 

@@ -12,15 +12,17 @@ from typing import Any, TypeVar, cast
 
 Object = dict[str, Any]
 T = TypeVar("T")
+# The last version in which what stands at two places is not one and the same in the copy as well.
+_MARSHAL = 2
 
 
 def copied(value: T) -> T:
     """Return a deep copy of a JSON value.
 
-    By way of bytes, which is three times as fast as a recursion and ten times as copy.deepcopy. Raises
-    ValueError for what is no JSON value.
+    By way of bytes, which is faster than a recursion, and far faster than copy.deepcopy. Raises ValueError
+    for what is no JSON value.
     """
-    return cast(T, marshal.loads(marshal.dumps(cast(Any, value))))
+    return cast(T, marshal.loads(marshal.dumps(cast(Any, value), _MARSHAL)))
 
 
 def metadata(obj: Object) -> dict[str, Any]:
