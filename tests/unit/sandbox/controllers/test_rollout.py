@@ -12,9 +12,9 @@ from responder.sandbox.api.objects import Object, name_of
 from responder.sandbox.cluster import Cluster
 from responder.sandbox.controllers.fields import annotations_of, find_condition, wanted_replicas
 from responder.sandbox.controllers.revisions import MAX_REPLICAS, REVISION
-from responder.sandbox.timeline import Timeline
 from responder.sandbox.virtual_time import LoopClock
 from tests.shared import run_story
+from tests.unit.sandbox.controllers.timeline import Timeline
 
 NAMESPACE, NAME = "default", "payment-service"
 NEVER = {"sandbox.responder.dev/never-ready": "true"}

@@ -14,9 +14,9 @@ from responder.sandbox.api.store import Event
 from responder.sandbox.cluster import Cluster
 from responder.sandbox.controllers.fields import annotations_of, wanted_replicas
 from responder.sandbox.controllers.revisions import NOT_COPIED, REVISION, REVISION_HISTORY
-from responder.sandbox.timeline import Timeline
 from responder.sandbox.virtual_time import LoopClock
 from tests.shared import run_story
+from tests.unit.sandbox.controllers.timeline import Timeline
 
 NAMESPACE, NAME = "default", "payment-service"
 NEVER = {"sandbox.responder.dev/never-ready": "true"}

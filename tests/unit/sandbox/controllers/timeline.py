@@ -1,6 +1,6 @@
 """What a watcher of one Deployment sees, state by state, as the recordings of a real control plane list it.
 
-Reads the store's events and writes nothing. Called by tests and by the demo.
+Reads the store's events and writes nothing. Used by the tests of rollouts and undos.
 """
 
 from __future__ import annotations
