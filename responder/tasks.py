@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Coroutine, Generator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 class _Group(asyncio.TaskGroup):
@@ -55,6 +56,13 @@ async def together() -> AsyncIterator[asyncio.TaskGroup]:
         if task is not None and task.cancelling() > cancelling:
             raise asyncio.CancelledError from errors
         raise _first(errors) from errors
+
+
+async def results_of(works: Mapping[K, Coroutine[Any, Any, T]]) -> dict[K, T]:
+    """What each of these comes to, under its key, all at the same time. Raises as together() does."""
+    async with together() as group:
+        tasks = {key: group.create_task(work) for key, work in works.items()}
+    return {key: task.result() for key, task in tasks.items()}
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ Asked by replies.py, all at the same time. What stays without an answer is unkno
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from responder.clients.measure import measure
@@ -16,7 +16,7 @@ from responder.rules.facts import Apart, DependencyState, PodCount, Series
 from responder.rules.measurement import Measurement
 from responder.rules.model import Dependency, Metric, Rule, RuleFile
 from responder.rules.promql import render, split_by, workload_labels
-from responder.tasks import together
+from responder.tasks import results_of, together
 from responder.workloads.workload import HASH_LABELS
 
 # What our scrape configuration gives every series of a pod, so that metrics split by revision and pod.
@@ -49,20 +49,14 @@ class Questions:
 
     async def measure_now(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, Measurement]:
         """Each comparison's metric now; where samples are too few, once more over twice the range."""
-        async with together() as group:
-            tasks = {
-                leaf: group.create_task(self._measure_enough(leaf, self._file.selector)) for leaf in leaves
-            }
-        return {leaf: task.result() for leaf, task in tasks.items()}
+        return await results_of({leaf: self._measure_enough(leaf, self._file.selector) for leaf in leaves})
 
     async def measure_before(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, Measurement]:
         """Each comparison's metric of the target, just before the bad revision began to serve."""
         began, target = self._basis.began, self._basis.target
         if began is None or target is None:
             return {}
-        async with together() as group:
-            tasks = {leaf: group.create_task(self._measure_target(leaf, target, began)) for leaf in leaves}
-        return {leaf: task.result() for leaf, task in tasks.items()}
+        return await results_of({leaf: self._measure_target(leaf, target, began) for leaf in leaves})
 
     async def fetch_series(
         self,
@@ -70,17 +64,13 @@ class Questions:
         selector: Mapping[str, str] | None = None,
     ) -> dict[str, Series]:
         """Each metric at short range, from the clean gap before the bad revision until now."""
-        metrics = {leaf.metric: self._file.metrics[leaf.metric] for leaf in leaves}
-        instants = self._instants(metrics.values())
+        metrics, instants = self._metrics_of(leaves), self._instants(leaves)
         if instants is None:
             return {}
         labels = selector or self._file.selector
-        async with together() as group:
-            tasks = {
-                name: group.create_task(self._fetch_one(metric, metric.query, labels, instants))
-                for name, metric in metrics.items()
-            }
-        return {name: task.result() for name, task in tasks.items()}
+        return await results_of(
+            {name: self._fetch_one(each, each.query, labels, instants) for name, each in metrics.items()}
+        )
 
     async def fetch_counts(
         self,
@@ -88,43 +78,40 @@ class Questions:
         selector: Mapping[str, str] | None = None,
     ) -> dict[Comparison, Series]:
         """What the series rest on: bad samples, or all samples where a metric counts no bad ones."""
-        metrics = {leaf: self._file.metrics[leaf.metric] for leaf in leaves}
-        instants = self._instants(metrics.values())
+        metrics, instants = self._metrics_of(leaves), self._instants(leaves)
         if instants is None:
             return {}
         labels = selector or self._file.selector
-        async with together() as group:
-            tasks = {
-                leaf: group.create_task(
-                    self._fetch_one(
-                        metric, metric.bad_samples or metric.samples, labels, instants, leaf.threshold
-                    )
+        counted = {leaf: metrics[leaf.metric] for leaf in leaves}
+        return await results_of(
+            {
+                leaf: self._fetch_one(
+                    each, each.bad_samples or each.samples, labels, instants, leaf.threshold
                 )
-                for leaf, metric in metrics.items()
+                for leaf, each in counted.items()
             }
-        return {leaf: task.result() for leaf, task in tasks.items()}
+        )
 
     async def fetch_loads(self, leaves: tuple[Comparison, ...]) -> dict[str, Series]:
         """How many samples each metric had in each window of the series."""
-        metrics = {leaf.metric: self._file.metrics[leaf.metric] for leaf in leaves}
-        instants = self._instants(metrics.values())
+        metrics, instants = self._metrics_of(leaves), self._instants(leaves)
         if instants is None:
             return {}
         labels = self._file.selector
-        async with together() as group:
-            tasks = {
-                name: group.create_task(self._fetch_one(metric, metric.samples, labels, instants))
-                for name, metric in metrics.items()
-            }
-        return {name: task.result() for name, task in tasks.items()}
+        return await results_of(
+            {name: self._fetch_one(each, each.samples, labels, instants) for name, each in metrics.items()}
+        )
 
-    def _instants(self, metrics: Collection[Metric]) -> tuple[datetime, timedelta] | None:
+    def _metrics_of(self, leaves: tuple[Comparison, ...]) -> dict[str, Metric]:
+        return {leaf.metric: self._file.metrics[leaf.metric] for leaf in leaves}
+
+    def _instants(self, leaves: tuple[Comparison, ...]) -> tuple[datetime, timedelta] | None:
         """Where the series start, and their step; None where the beginning is not known."""
         began = self._basis.began
         if began is None or began >= self._now:
             return None
         start = began - self._file.rollback.clean_gap
-        shortest = min(metric.onset_range for metric in metrics)
+        shortest = min(metric.onset_range for metric in self._metrics_of(leaves).values())
         step = max(_SHORTEST_STEP, shortest / 4, (self._now - start) / _MOST_STEPS)
         return start, timedelta(seconds=round(step.total_seconds()))
 
@@ -139,23 +126,20 @@ class Questions:
 
     async def measure_dependencies(self) -> dict[str, DependencyState]:
         """What the rule file says that the service calls, by its name there: now, and at short range."""
-        async with together() as group:
-            tasks = {
-                each.name: group.create_task(self._measure_dependency(each))
-                for each in self._file.dependencies
-            }
-        return {name: task.result() for name, task in tasks.items()}
+        named = self._file.dependencies
+        return await results_of({each.name: self._measure_dependency(each) for each in named})
 
     async def _measure_dependency(self, dependency: Dependency) -> DependencyState:
         workload = dependency.workload
         selector = self._file.selector if workload is None else workload_labels(workload)
-        leaves = comparisons(dependency.condition)
+        leaves = tuple(dict.fromkeys(comparisons(dependency.condition)))
         async with together() as group:
-            tasks = {leaf: group.create_task(self._measure_enough(leaf, selector)) for leaf in leaves}
+            measured = group.create_task(
+                results_of({leaf: self._measure_enough(leaf, selector) for leaf in leaves})
+            )
             series = group.create_task(self.fetch_series(leaves, selector))
             counted = group.create_task(self.fetch_counts(leaves, selector))
-        measured = {leaf: task.result() for leaf, task in tasks.items()}
-        return DependencyState(measured, series.result(), counted.result())
+        return DependencyState(measured.result(), series.result(), counted.result())
 
     async def measure_apart(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, Apart]:
         """Each comparison's metric for new pods and old ones apart."""
@@ -164,15 +148,11 @@ class Questions:
             return {}
         new = self._file.selector | {self._hash_label: bad}
         old = self._file.selector | {self._hash_label: target}
-        async with together() as group:
-            tasks = {leaf: group.create_task(self._measure_apart(leaf, new, old, began)) for leaf in leaves}
-        return {leaf: task.result() for leaf, task in tasks.items()}
+        return await results_of({leaf: self._measure_apart(leaf, new, old, began) for leaf in leaves})
 
     async def count_by_pod(self, leaves: tuple[Comparison, ...]) -> dict[Comparison, tuple[PodCount, ...]]:
         """How many samples and bad ones each pod had, for each comparison where that can be asked."""
-        async with together() as group:
-            tasks = {leaf: group.create_task(self._count_by_pod(leaf)) for leaf in leaves}
-        return {leaf: task.result() for leaf, task in tasks.items()}
+        return await results_of({leaf: self._count_by_pod(leaf) for leaf in leaves})
 
     async def _measure_apart(
         self, leaf: Comparison, new: Mapping[str, str], old: Mapping[str, str], began: datetime

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from responder.clock import SystemClock
-from responder.tasks import alongside, together
+from responder.tasks import alongside, results_of, together
 
 # Sleeping for no time is one pass of the loop.
 CLOCK = SystemClock()
@@ -130,6 +130,17 @@ async def test_what_a_task_begins_is_waited_for() -> None:
     async with together() as group:
         group.create_task(begin(group))
     assert ended == [True]
+
+
+async def test_results_come_under_their_keys_or_the_first_error_instead() -> None:
+    async def double(number: int) -> int:
+        await CLOCK.sleep(0)
+        return 2 * number
+
+    assert await results_of({name: double(len(name)) for name in ("a", "bcd")}) == {"a": 2, "bcd": 6}
+    assert await results_of({}) == {}
+    with pytest.raises(LookupError, match="gone"):
+        await results_of({"ever": wait_for_ever(), "failing": fail()})
 
 
 async def test_works_end_with_their_context_and_their_error_ends_it() -> None:
