@@ -121,9 +121,8 @@ def intended(
     if judgement.bad is None or judgement.target is None:
         raise ValueError("a rollback needs a revision to leave and one to go back to")
     progressing = workload.condition("Progressing")
-    attempt = 1 if incident.status.rollback is None else incident.status.rollback.attempt + 1
     rollback = Rollback(
-        attempt=attempt,
+        attempt=incident.next_attempt,
         state=RollbackState.INTENDED,
         deployment_uid=workload.uid,
         bad=parse_revision(judgement.bad),

@@ -283,6 +283,11 @@ class Incident(Record):
         """True once the condition was measured false: not when an alert merely ended, nor on expiry."""
         return self.status.times.recovered_at is not None
 
+    @property
+    def next_attempt(self) -> int:
+        """The number of the undo that would be tried next."""
+        return 1 if self.status.rollback is None else self.status.rollback.attempt + 1
+
     def fence(self, attempt: int) -> str:
         """The fence label's value for an attempt. At most 36 + 1 + 5 characters, so it fits a label."""
         return f"{self.metadata.uid}.{attempt}"

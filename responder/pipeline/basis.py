@@ -48,9 +48,7 @@ def find_basis(incident: Incident, history: History | None, ledger: Ledger, now:
     target = select_target(history, ledger, bad)
     if target is None:
         return Basis(bad.hash, began=began)
-    rollback = incident.status.rollback
-    attempt = 1 if rollback is None else rollback.attempt + 1
-    fence = Fence(history.workload.fence, incident.fence(attempt))
+    fence = Fence(history.workload.fence, incident.fence(incident.next_attempt))
     return Basis(
         bad.hash,
         target.revision.hash,

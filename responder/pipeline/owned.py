@@ -33,13 +33,11 @@ def plan_to_pause(facts: Facts, incident: Incident) -> PausedOwner | None:
     owner, bad = facts.to_pause, facts.bad
     if owner is None or bad is None:
         return None
-    rollback = incident.status.rollback
-    mark = incident.fence(1 if rollback is None else rollback.attempt + 1)
     return PausedOwner(
         kind=owner.kind,
         namespace=owner.namespace,
         name=owner.name,
-        mark=mark,
+        mark=incident.fence(incident.next_attempt),
         bad_uid=bad.uid,
         at=facts.now,
     )
