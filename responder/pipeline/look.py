@@ -6,7 +6,7 @@ a record that is missing is not made. Called by the command line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, is_ne
 from responder.incidents.store import IncidentStore
 from responder.pipeline.gather import Gatherer
 from responder.rules.decide import Judgement, decide
-from responder.rules.model import Rule, RuleSet
+from responder.rules.model import RuleSet
 from responder.term import Term
 from responder.workloads.key import WorkloadKey
 
@@ -83,10 +83,10 @@ class Look:
     async def judge(self, incident: Incident) -> Judgement | None:
         """What would be decided about it now; None where no rule speaks of its alerts."""
         file = self._rules.file_for(incident.key)
-        rules = self._matching(incident.spec.alerts.values())
+        rules = self._rules.match_any(alert.labels for alert in incident.spec.alerts.values())
         if file is None or not rules:
             return None
-        firing = self._matching(incident.firing.values())
+        firing = self._rules.match_any(alert.labels for alert in incident.firing.values())
         return decide(await self._gatherer.gather(incident, file, rules, firing))
 
     async def deliver(self, key: WorkloadKey, alerts: Sequence[Alert]) -> Delivered:
@@ -124,10 +124,6 @@ class Look:
             creation_timestamp=now,
         )
         return Incident(metadata=metadata, spec=spec)
-
-    def _matching(self, alerts: Iterable[AlertEntry]) -> tuple[Rule, ...]:
-        every = (rule for alert in alerts for rule in self._rules.match(alert.labels))
-        return tuple(dict.fromkeys(every))
 
 
 def _entry(alert: Alert) -> AlertEntry:

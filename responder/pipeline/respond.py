@@ -314,10 +314,9 @@ class Responder:
 
     def _matching(self, incident: Incident) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
         """The rules of all the incident's alerts, and of those that have not ended."""
-        alerts = incident.spec.alerts.values()
-        every = (rule for alert in alerts for rule in self._rules.match(alert.labels))
-        firing = (rule for alert in incident.firing.values() for rule in self._rules.match(alert.labels))
-        return tuple(dict.fromkeys(every)), tuple(dict.fromkeys(firing))
+        every = self._rules.match_any(alert.labels for alert in incident.spec.alerts.values())
+        firing = self._rules.match_any(alert.labels for alert in incident.firing.values())
+        return every, firing
 
 
 def _rollback(incident: Incident) -> Rollback:

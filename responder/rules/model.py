@@ -248,6 +248,10 @@ class RuleSet:
             if rule.matchers and all(matcher.matches(labels) for matcher in rule.matchers)
         )
 
+    def match_any(self, labels: Iterable[Mapping[str, str]]) -> tuple[Rule, ...]:
+        """The rules that any of these alerts stands for, each once."""
+        return tuple(dict.fromkeys(rule for each in labels for rule in self.match(each)))
+
     def file_of(self, rule: Rule) -> RuleFile:
         """The file a rule of this set stands in. A KeyError for a rule of another set."""
         return self._by_rule[rule.id][1]

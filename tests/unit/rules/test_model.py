@@ -68,6 +68,7 @@ OF_SHOP = {"namespace": "shops", "deployment": "shop"}
 )
 def test_match(labels: dict[str, str], ids: list[str]) -> None:
     assert [rule.id for rule in RULES.match(labels)] == ids
+    assert RULES.match_any([labels, {}, labels]) == RULES.match(labels)
 
 
 def test_finds_files() -> None:
