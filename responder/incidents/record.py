@@ -92,11 +92,6 @@ class WorkloadRecord(Record):
     def key(self) -> WorkloadKey:
         return WorkloadKey(self.metadata.namespace, self.spec.workload.kind, self.spec.workload.name)
 
-    @property
-    def next_incident(self) -> str:
-        """The name of the incident that is open, or opens next."""
-        return self.key.incident_name(self.spec.next_sequence)
-
 
 def parse_record(obj: dict[str, Any]) -> WorkloadRecord:
     """The record in an API object. Raises Unreadable."""

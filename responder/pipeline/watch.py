@@ -64,9 +64,7 @@ class RevisionWatch:
         quiet: Callable[[], Awaitable[None]],
         on_unexpected: OnUnexpected,
     ) -> None:
-        self._store = store
         self._every = every
-        self._clock = clock
         self._late_seconds = asyncio.get_running_loop().time() + _CATCH_UP_SECONDS
         catching_up = asyncio.Semaphore(_CATCHING_UP)
         turns = Turns(quiet, lambda: len(self._ledgers), _BETWEEN_LOOKS)

@@ -32,7 +32,3 @@ class Measurement:
     def rests_on(self, min_samples: int) -> bool:
         """True when at least so many samples were counted; samples that can't be counted are none."""
         return self.samples is not None and self.samples >= min_samples
-
-    def has_bad(self, min_bad_samples: int) -> bool:
-        """True when at least so many bad samples were counted; uncountable ones are none."""
-        return self.bad_samples is not None and self.bad_samples >= min_bad_samples

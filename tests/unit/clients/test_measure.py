@@ -68,7 +68,6 @@ async def test_what_has_no_data_is_none_and_never_zero() -> None:
     assert found == Measurement(None, None, None, LATENCY.range, AT)
     assert not found.measured
     assert not found.rests_on(0)
-    assert not found.has_bad(0)
 
 
 async def test_without_a_threshold_what_needs_one_stays_uncounted() -> None:
