@@ -68,11 +68,13 @@ class RevisionWatch:
         self._late_seconds = asyncio.get_running_loop().time() + _CATCH_UP_SECONDS
         catching_up = asyncio.Semaphore(_CATCHING_UP)
         turns = Turns(quiet, lambda: len(self._ledgers), _BETWEEN_LOOKS)
-        self._ledgers = [
-            WorkloadLedger(file, store, gatherer, clock, on_change, turns, catching_up, on_unexpected)
+        self._ledgers = {
+            file.workload: WorkloadLedger(
+                file, store, gatherer, clock, on_change, turns, catching_up, on_unexpected
+            )
             for file in files
-        ]
-        places = sorted({(ledger.key.namespace, ledger.key.kind) for ledger in self._ledgers})
+        }
+        places = sorted({(key.namespace, key.kind) for key in self._ledgers})
         self._scenes = [
             _Scene(kubernetes, clock, *place, self._ledgers_of(*place), on_template, on_unexpected)
             for place in places
@@ -87,19 +89,19 @@ class RevisionWatch:
     @property
     def problem(self) -> str:
         """What can't be watched, and why, for as long as that is so; empty where everything is."""
-        return "; ".join(scene.problem for scene in self._scenes if not scene.listed and scene.problem)
+        return "; ".join(scene.problem for scene in self._scenes if scene.problem)
 
     @property
     def unwatched(self) -> int:
         """How many workloads nobody can watch."""
-        return sum(len(scene.ledgers) for scene in self._scenes if not scene.listed and scene.problem)
+        return sum(len(scene.ledgers) for scene in self._scenes if scene.problem)
 
     async def caught_up(self, key: WorkloadKey) -> bool:
         """Whether the workload's ledger says what served when this watch began; waited for at first, for 5 s.
 
         Until then the record speaks for a watch that ended: what began since would pass for never served.
         """
-        ledger = next((each for each in self._ledgers if each.key == key), None)
+        ledger = self._ledgers.get(key)
         if ledger is None or not ledger.lags:
             return True
         try:
@@ -112,7 +114,8 @@ class RevisionWatch:
 
     def last_seen(self, key: WorkloadKey) -> Known | None:
         """The workload as it was seen last; None where it was not, or its record can't be read."""
-        return next((ledger.known for ledger in self._ledgers if ledger.key == key), None)
+        ledger = self._ledgers.get(key)
+        return None if ledger is None else ledger.known
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -120,12 +123,12 @@ class RevisionWatch:
             for scene in self._scenes:
                 for what in scene.watched:
                     group.create_task(scene.watch(what))
-            for ledger in self._ledgers:
+            for ledger in self._ledgers.values():
                 group.create_task(ledger.run(self._every))
 
     def _ledgers_of(self, namespace: str, kind: str) -> list[WorkloadLedger]:
-        keys = (namespace, kind)
-        return [ledger for ledger in self._ledgers if (ledger.key.namespace, ledger.key.kind) == keys]
+        place = (namespace, kind)
+        return [ledger for key, ledger in self._ledgers.items() if (key.namespace, key.kind) == place]
 
 
 class _Scene:
@@ -189,6 +192,8 @@ class _Scene:
                 case Listed():
                     self._objects[what] = {_uid(item): _kept(item) for item in seen.items}
                     self._unseen.discard(what)
+                    if self.listed:
+                        self.problem = ""
                     # Between the last event and this list anything can have begun unseen.
                     self._look(self.ledgers, continuous=False)
                 case Changed():
