@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from responder.clock import Clock
 from responder.errors import Permanent, Temporary
 from responder.workloads.key import KIND_BY_LABEL, WorkloadKey
 from responder.workloads.views import View
@@ -62,22 +63,32 @@ def parse_place(text: str | None) -> Place:
 
 def on_cluster(kubeconfig: Path | None, context: str | None, work: Callable[[Kubernetes], Awaitable[T]]) -> T:
     """Connect, do the work, disconnect. Raises ResponderError."""
-    from responder.clients.kubernetes import Unavailable, connect
 
     async def run() -> T:
-        kubernetes = await connect(kubeconfig, context)
-        try:
+        async with connected(kubeconfig, context) as kubernetes:
             return await work(kubernetes)
-        except Unavailable as error:
-            which = "the cluster of this pod" if kubeconfig is None else f"the cluster of {kubeconfig}"
-            raise Temporary(
-                f"{error}. That is {which}: is it up, and is it the one you mean? --kubeconfig and --context"
-                " name another"
-            ) from error
-        finally:
-            await kubernetes.close()
 
     return asyncio.run(run())
+
+
+@asynccontextmanager
+async def connected(
+    kubeconfig: Path | None, context: str | None, clock: Clock | None = None
+) -> AsyncIterator[Kubernetes]:
+    """That cluster, while the context lasts. One that does not answer is named in the error."""
+    from responder.clients.kubernetes import Unavailable, connect
+
+    kubernetes = await connect(kubeconfig, context, clock=clock)
+    try:
+        yield kubernetes
+    except Unavailable as error:
+        which = "the cluster of this pod" if kubeconfig is None else f"the cluster of {kubeconfig}"
+        raise Temporary(
+            f"{error}. That is {which}: is it up, and is it the one you mean? --kubeconfig and --context"
+            " name another"
+        ) from error
+    finally:
+        await kubernetes.close()
 
 
 async def find_records(kubernetes: Kubernetes, place: Place) -> list[WorkloadRecord]:

@@ -12,11 +12,12 @@ from responder.cli.checklist import (
     print_revisions,
     revision,
 )
+from responder.cli.cluster import connected
 from responder.cli.explain import CanNotExplain, Sources, settings_of
 from responder.cli.freeze_marks import find_home
 from responder.cli.judging import looking
 from responder.cli.output import Output, instant, say, to_json
-from responder.clients.kubernetes import NotFound, connect
+from responder.clients.kubernetes import NotFound
 from responder.clock import Clock
 from responder.incidents.model import Incident
 from responder.incidents.store import IncidentStore
@@ -27,16 +28,14 @@ async def explain(
     namespace: str, name: str, sources: Sources, clock: Clock, output: Output, *, judge: bool
 ) -> None:
     """Print what was recorded of the incident and, to `judge`, what would be decided now."""
-    kubernetes = await connect(sources.kubeconfig, sources.context, clock=clock)
-    try:
-        incident = await IncidentStore(kubernetes).get(namespace, name)
+    async with connected(sources.kubeconfig, sources.context, clock) as kubernetes:
+        try:
+            incident = await IncidentStore(kubernetes).get(namespace, name)
+        except NotFound as error:
+            raise CanNotExplain(
+                f"there is no incident {namespace}/{name}: see `responder incidents --all`"
+            ) from error
         home = await find_home(kubernetes, sources.home) if judge else ""
-    except NotFound as error:
-        raise CanNotExplain(
-            f"there is no incident {namespace}/{name}: see `responder incidents --all`"
-        ) from error
-    finally:
-        await kubernetes.close()
     judgement = None
     if judge:
         async with looking(settings_of(sources, home), clock) as look:

@@ -13,11 +13,11 @@ from responder.alerts.model import Alert
 from responder.alerts.parse import parse_webhook
 from responder.cli.attribution import Attribution, attribute
 from responder.cli.checklist import judged, print_judgement
+from responder.cli.cluster import connected
 from responder.cli.explain import Sources, settings_of
 from responder.cli.freeze_marks import find_home
 from responder.cli.judging import looking
 from responder.cli.output import Output, instant, say, to_json
-from responder.clients.kubernetes import connect
 from responder.clock import Clock
 from responder.errors import ResponderError
 from responder.pipeline.look import Delivered, Look
@@ -80,11 +80,8 @@ async def _judge(
 
 
 async def _home(sources: Sources, clock: Clock) -> str:
-    kubernetes = await connect(sources.kubeconfig, sources.context, clock=clock)
-    try:
+    async with connected(sources.kubeconfig, sources.context, clock) as kubernetes:
         return await find_home(kubernetes, sources.home)
-    finally:
-        await kubernetes.close()
 
 
 async def _one(look: Look, key: WorkloadKey, alerts: list[Alert]) -> Judged:

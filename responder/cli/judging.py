@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import aiohttp
 
+from responder.cli.cluster import connected
 from responder.clients.alertmanager import Alertmanager
-from responder.clients.kubernetes import Kubernetes, connect, paths
+from responder.clients.kubernetes import Kubernetes, paths
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
 from responder.incidents.model import OPEN_LABEL, Incident, Unreadable, parse_incident
@@ -29,11 +30,11 @@ async def looking(settings: Settings, clock: Clock) -> AsyncIterator[Look]:
     Of storms it knows the incidents that are open now; a responder that has run for longer remembers more.
     """
     rules = load_rules(settings.rules)
-    async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        connected = await connect(settings.kubeconfig, settings.context, clock=clock)
-        stack.push_async_callback(connected.close)
-        kubernetes = reading_only(connected)
+    async with (
+        aiohttp.ClientSession() as session,
+        connected(settings.kubeconfig, settings.context, clock) as cluster,
+    ):
+        kubernetes = reading_only(cluster)
         store = ReadingStore(kubernetes)
         incidents = await list_open(kubernetes)
         alertmanagers = tuple(Alertmanager(url, session) for url in settings.alertmanager_urls)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from responder.sandbox.api.server import kubeconfig
@@ -82,8 +83,9 @@ def test_only_the_result_is_on_stdout(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("responder: ")
 
 
-async def test_a_cluster_that_is_not_reached_is_named(sh: Shell, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["incidents", f"explain {NAMESPACE}/{INCIDENT}"])
+async def test_a_cluster_that_is_not_reached_is_named(sh: Shell, tmp_path: Path, command: str) -> None:
     path = tmp_path / "nobody-listens"
     path.write_text(yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), encoding="utf-8")
-    said = await sh.refused("incidents", "--kubeconfig", str(path))
+    said = await sh.refused(*command.split(), "--kubeconfig", str(path))
     assert f"That is the cluster of {path}: is it up, and is it the one you mean?" in said
