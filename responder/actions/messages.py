@@ -96,7 +96,7 @@ def awaits_answer(incident: Incident) -> bool:
         return False
     # Whether to delete a stuck pod is asked while the undo is being proven.
     about_a_pod = status.phase is Phase.VERIFYING and Choice.DELETE_POD in choices_of(status.ask)
-    return about_a_pod or status.phase in (Phase.OPEN, Phase.AWAITING_DECISION)
+    return about_a_pod or status.phase.undecided
 
 
 def headline(incident: Incident) -> str:

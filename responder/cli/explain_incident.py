@@ -21,6 +21,7 @@ from responder.clients.kubernetes import NotFound
 from responder.clock import Clock
 from responder.incidents.model import Incident
 from responder.incidents.store import IncidentStore
+from responder.pipeline.look import why_not_judged
 from responder.rules.decide import Judgement
 
 
@@ -44,12 +45,11 @@ async def explain(
         print(to_json(_all(incident, judgement, judge=judge)))
         return
     _print(incident)
-    if judge:
+    if judgement is not None:
         say(f"\nJudged anew at {instant(clock.now())}; nothing was touched.\n", "bold")
-        if judgement is None:
-            say("No rule speaks of its alerts.")
-        else:
-            print_judgement(judgement)
+        print_judgement(judgement)
+    elif judge:
+        say(f"\nNot judged anew. {why_not_judged(incident)}", "bold")
 
 
 def _print(incident: Incident) -> None:
@@ -104,4 +104,5 @@ def _all(incident: Incident, judgement: Judgement | None, *, judge: bool) -> dic
     }
     if judge:
         found["now"] = None if judgement is None else judged(judgement)
+        found["untold"] = why_not_judged(incident) if judgement is None else None
     return found

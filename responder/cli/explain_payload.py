@@ -20,7 +20,7 @@ from responder.cli.judging import looking
 from responder.cli.output import Output, instant, say, to_json
 from responder.clock import Clock
 from responder.errors import ResponderError
-from responder.pipeline.look import Delivered, Look
+from responder.pipeline.look import Delivered, Look, why_not_judged
 from responder.rules.decide import Judgement
 from responder.rules.load import load_rules
 from responder.workloads.key import WorkloadKey
@@ -87,10 +87,12 @@ async def _home(sources: Sources, clock: Clock) -> str:
 async def _one(look: Look, key: WorkloadKey, alerts: list[Alert]) -> Judged:
     try:
         delivered = await look.deliver(key, alerts)
-        judgement = None if delivered.incident is None else await look.judge(delivered.incident)
+        incident = delivered.incident
+        judgement = None if incident is None else await look.judge(incident)
     except ResponderError as error:
         return Judged(key, untold=str(error))
-    return Judged(key, delivered, judgement)
+    untold = "" if incident is None or judgement is not None else why_not_judged(incident)
+    return Judged(key, delivered, judgement, untold)
 
 
 def _print(found: Explained) -> None:
@@ -124,6 +126,8 @@ def _print_judged(one: Judged) -> None:
             say(f"held        {alert.name}: an earlier incident took this instance already")
     if one.judgement is not None:
         print_judgement(one.judgement)
+    elif one.untold:
+        say(one.untold)
 
 
 def _what_happens(delivered: Delivered) -> str:

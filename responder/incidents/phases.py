@@ -18,6 +18,11 @@ class Phase(StrEnum):
     SETTLING = "Settling"
     CLOSED = "Closed"
 
+    @property
+    def undecided(self) -> bool:
+        """True while it is judged what is to be done."""
+        return self in (Phase.OPEN, Phase.AWAITING_DECISION)
+
 
 class Outcome(StrEnum):
     """How an incident ended."""

@@ -13,7 +13,6 @@ import structlog
 from responder.clients.alertmanager import Alertmanager
 from responder.errors import ResponderError
 from responder.incidents.model import Incident
-from responder.incidents.phases import Phase
 from responder.tasks import together
 
 log = structlog.get_logger(__name__)
@@ -35,11 +34,7 @@ class ActiveAlerts:
         Asked only before anything is done without a person; an Alertmanager without an answer says nothing.
         """
         firing = incident.firing.keys()
-        if (
-            incident.phase not in (Phase.OPEN, Phase.AWAITING_DECISION)
-            or not firing
-            or not self._alertmanagers
-        ):
+        if not (incident.phase.undecided and firing and self._alertmanagers):
             return False
         answers = []
         async with together() as group:

@@ -81,10 +81,10 @@ class Look:
         self._storm_wait = storm_wait
 
     async def judge(self, incident: Incident) -> Judgement | None:
-        """What would be decided about it now; None where no rule speaks of its alerts."""
+        """What would be decided about it now; None where nothing is: why_not_judged says why."""
         file = self._rules.file_for(incident.key)
         rules = self._rules.match_any(alert.labels for alert in incident.spec.alerts.values())
-        if file is None or not rules:
+        if file is None or not rules or not incident.phase.undecided:
             return None
         firing = self._rules.match_any(alert.labels for alert in incident.firing.values())
         return decide(await self._gatherer.gather(incident, file, rules, firing))
@@ -124,6 +124,13 @@ class Look:
             creation_timestamp=now,
         )
         return Incident(metadata=metadata, spec=spec)
+
+
+def why_not_judged(incident: Incident) -> str:
+    """Why nothing is decided about an incident that Look.judge does not judge, as a sentence."""
+    if incident.phase.undecided:
+        return "No rule speaks of its alerts."
+    return f"Nothing is left to decide: the incident is {incident.phase}."
 
 
 def _entry(alert: Alert) -> AlertEntry:

@@ -190,6 +190,26 @@ def test_a_payload_of_an_open_incident_and_of_one_that_was_held(
     run_story(story())
 
 
+def test_what_is_decided_is_not_judged_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What an undo left behind would be judged as if nothing had been done about it."""
+
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await here.rest(WARM_UP)
+            here.world.release("v2", error_rate=0.05)
+            await here.phase("Settling", 5 * MINUTE)
+            said = "Nothing is left to decide: the incident is Settling."
+            found = await explained(here, capsys)
+            assert (found["now"], found["untold"]) == (None, said)
+            (judged,) = (await explained(here, capsys, payload(here)))["judged"]
+            assert (judged["incident"], judged["judgement"], judged["untold"]) == (INCIDENT, None, said)
+            place, clock = here.world.namespace, here.world.clock
+            await explain_incident.explain(place, INCIDENT, sources(here), clock, Output.TEXT, judge=True)
+            assert capsys.readouterr().out.endswith(f"Not judged anew. {said}\n")
+
+    run_story(story())
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
