@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,9 @@ class Place:
     namespace: str | None = None
     kind: str | None = None
     name: str | None = None
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.namespace, self.name) if part) or "everything"
 
 
 def parse_place(text: str | None) -> Place:
@@ -145,10 +148,16 @@ async def find_workload(kubernetes: Kubernetes, place: Place) -> WorkloadKey:
         except NotFound:
             continue
         found.append(WorkloadKey(place.namespace, kind, place.name))
-    named = f"{place.namespace}/{place.name}"
     if not found:
-        raise NotFoundHere(f"there is no {place.kind or 'workload'} {named}: look at its name and namespace")
-    if len(found) > 1:
-        kinds = " or ".join(f"{each.namespace}/{each.kind.lower()}/{each.name}" for each in found)
-        raise NotFoundHere(f"there are {len(found)} workloads {named}: write {kinds}")
-    return found[0]
+        raise NotFoundHere(f"there is no {place.kind or 'workload'} {place}: look at its name and namespace")
+    return the_one(found)
+
+
+def the_one(keys: Sequence[WorkloadKey]) -> WorkloadKey:
+    """The one workload that a name may mean, of one at least. Raises NotFoundHere when it may mean several."""
+    if len(keys) > 1:
+        kinds = " or ".join(f"{each.namespace}/{each.kind.lower()}/{each.name}" for each in keys)
+        raise NotFoundHere(
+            f"there are {len(keys)} workloads {keys[0].namespace}/{keys[0].name}: write {kinds}"
+        )
+    return keys[0]

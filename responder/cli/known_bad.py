@@ -14,6 +14,7 @@ from responder.cli.cluster import (
     find_records,
     on_cluster,
     parse_place,
+    the_one,
 )
 from responder.cli.output import Output, OutputOption, instant, show_table, to_json
 
@@ -65,20 +66,17 @@ async def _forget(kubernetes: Kubernetes, place: Place, wanted: str) -> str:
 
     records = [record for record in await find_records(kubernetes, place) if record.spec.known_bad]
     having = [record for record in records if any(_named(bad, wanted) for bad in record.spec.known_bad)]
-    if len(having) != 1:
+    if not having:
         known = ", ".join(bad.revision.hash for record in records for bad in record.spec.known_bad)
-        named = f"{place.namespace}/{place.name}"
-        if having:
-            raise NotFoundHere(f"more than one workload {named} has it: write NAMESPACE/KIND/WORKLOAD")
-        raise NotFoundHere(f"{wanted} is no known-bad revision of {named}; known are: {known or 'none'}")
-    (record,) = having
+        raise NotFoundHere(f"{wanted} is no known-bad revision of {place}; known are: {known or 'none'}")
+    key = the_one([record.key for record in having])
 
     def without(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
         kept = tuple(bad for bad in spec.known_bad if not _named(bad, wanted))
         return spec.model_copy(update={"known_bad": kept})
 
-    await IncidentStore(kubernetes).update_record(record.key, without)
-    return f"Forgotten: {wanted} of {record.key} may be gone back to again."
+    await IncidentStore(kubernetes).update_record(key, without)
+    return f"Forgotten: {wanted} of {key} may be gone back to again."
 
 
 def _named(bad: KnownBad, wanted: str) -> bool:

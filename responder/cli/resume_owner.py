@@ -14,6 +14,7 @@ from responder.cli.cluster import (
     find_records,
     on_cluster,
     parse_place,
+    the_one,
 )
 from responder.cli.output import Output, OutputOption, to_json
 
@@ -51,23 +52,15 @@ def resume_owner(
 
 async def _resume(kubernetes: Kubernetes, place: Place) -> dict[Owner, str]:
     """Resume every owner that is recorded as paused; what became of each, in words."""
-    found = [
-        (record.key, paused)
-        for record in await find_records(kubernetes, place)
-        for paused in record.spec.paused
-    ]
-    named = f"{place.namespace}/{place.name}"
+    found = [record for record in await find_records(kubernetes, place) if record.spec.paused]
     if not found:
         raise NotFoundHere(
-            f"nothing is paused for {named}: no undo of it has paused an Argo CD or Flux object that has not"
+            f"nothing is paused for {place}: no undo of it has paused an Argo CD or Flux object that has not"
             " gone on since"
         )
-    if len({key for key, _ in found}) > 1:
-        raise NotFoundHere(
-            f"more than one workload {named} has a paused owner: write NAMESPACE/KIND/WORKLOAD"
-        )
+    key = the_one([record.key for record in found])
     said = {}
-    for key, paused in found:
+    for paused in found[0].spec.paused:
         # Of two undos that paused the same one, what became of it in the end.
         said[paused.owner] = await _resume_one(kubernetes, key, paused)
     return said
