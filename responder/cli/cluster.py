@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from responder.workloads.views import View
 
 if TYPE_CHECKING:
     from responder.clients.kubernetes import Kubernetes
+    from responder.incidents.model import Incident
     from responder.incidents.record import WorkloadRecord
 
 T = TypeVar("T")
@@ -115,6 +117,25 @@ async def find_records(kubernetes: Kubernetes, place: Place) -> list[WorkloadRec
     return found
 
 
+async def list_incidents(kubernetes: Kubernetes, namespace: str | None, *, every: bool) -> list[Incident]:
+    """Those that are open, or every one; what can't be read is named on stderr. Raises NotFoundHere."""
+    from responder.clients.kubernetes import Forbidden, paths
+    from responder.incidents.model import OPEN_LABEL, Unreadable, parse_incident
+
+    selector = "" if every else f"{OPEN_LABEL}=true"
+    listed = await kubernetes.list(paths.incidents(namespace), label_selector=selector)
+    if not listed.items:
+        with suppress(Forbidden):
+            await check_place(kubernetes, Place(namespace))
+    found = []
+    for item in listed.items:
+        try:
+            found.append(parse_incident(item))
+        except Unreadable as error:
+            print(f"responder: {error}", file=sys.stderr)
+    return found
+
+
 async def check_place(kubernetes: Kubernetes, place: Place) -> None:
     """Return when the namespace and the workload in it exist; raise NotFoundHere when not."""
     if place.namespace is not None:
@@ -154,7 +175,7 @@ async def find_workload(kubernetes: Kubernetes, place: Place) -> WorkloadKey:
 
 
 def the_one(keys: Sequence[WorkloadKey]) -> WorkloadKey:
-    """The one workload that a name may mean, of one at least. Raises NotFoundHere when it may mean several."""
+    """The one workload that a name may mean, of one at least. Raises NotFoundHere for several."""
     if len(keys) > 1:
         kinds = " or ".join(f"{each.namespace}/{each.kind.lower()}/{each.name}" for each in keys)
         raise NotFoundHere(

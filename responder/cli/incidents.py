@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from responder.cli.cluster import ContextOption, KubeconfigOption, Place, check_place, on_cluster
+from responder.cli.cluster import ContextOption, KubeconfigOption, list_incidents, on_cluster
 from responder.cli.output import Output, OutputOption, age, show_table, to_json
 from responder.clock import SystemClock
 
 if TYPE_CHECKING:
-    from responder.clients.kubernetes import Kubernetes
     from responder.incidents.model import Incident
 
 _TITLES = ("NAMESPACE", "NAME", "PHASE", "OUTCOME", "REASON", "WORKLOAD", "RULE", "AGE")
@@ -27,7 +24,8 @@ def incidents(
     context: ContextOption = None,
 ) -> None:
     """List the open incidents, of all namespaces, the latest first."""
-    found = on_cluster(kubeconfig, context, lambda api: _list(api, namespace, every=every))
+    found = on_cluster(kubeconfig, context, lambda api: list_incidents(api, namespace, every=every))
+    found.sort(key=lambda each: each.spec.received_at, reverse=True)
     if output is Output.JSON:
         print(to_json([_row(each) for each in found]))
         return
@@ -38,25 +36,6 @@ def incidents(
     rows = [_cells(each, age(each.spec.received_at, now)) for each in found]
     # An incident's name has its workload's in it.
     show_table(_TITLES, rows, spare=("RULE", "WORKLOAD", "REASON"), whole=("NAMESPACE", "NAME"))
-
-
-async def _list(kubernetes: Kubernetes, namespace: str | None, *, every: bool) -> list[Incident]:
-    """Those that can be read; the others are named on stderr."""
-    from responder.clients.kubernetes import Forbidden, paths
-    from responder.incidents.model import OPEN_LABEL, Unreadable, parse_incident
-
-    selector = "" if every else f"{OPEN_LABEL}=true"
-    listed = await kubernetes.list(paths.incidents(namespace), label_selector=selector)
-    if not listed.items:
-        with suppress(Forbidden):
-            await check_place(kubernetes, Place(namespace))
-    found = []
-    for item in listed.items:
-        try:
-            found.append(parse_incident(item))
-        except Unreadable as error:
-            print(f"responder: {error}", file=sys.stderr)
-    return sorted(found, key=lambda each: each.spec.received_at, reverse=True)
 
 
 def _cells(incident: Incident, aged: str) -> list[str]:

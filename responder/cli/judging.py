@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 
-from responder.cli.cluster import connected
+from responder.cli.cluster import connected, list_incidents
 from responder.clients.alertmanager import Alertmanager
-from responder.clients.kubernetes import Kubernetes, paths
 from responder.clients.prometheus import Prometheus
 from responder.clock import Clock
-from responder.incidents.model import OPEN_LABEL, Incident, Unreadable, parse_incident
 from responder.pipeline.active import ActiveAlerts
 from responder.pipeline.gather import Gatherer
 from responder.pipeline.look import Look, ReadingStore, reading_only
@@ -36,7 +33,7 @@ async def looking(settings: Settings, clock: Clock) -> AsyncIterator[Look]:
     ):
         kubernetes = reading_only(cluster)
         store = ReadingStore(kubernetes)
-        incidents = await list_open(kubernetes)
+        incidents = await list_incidents(kubernetes, None, every=False)
         alertmanagers = tuple(Alertmanager(url, session) for url in settings.alertmanager_urls)
         gatherer = Gatherer(
             kubernetes,
@@ -58,15 +55,3 @@ async def looking(settings: Settings, clock: Clock) -> AsyncIterator[Look]:
 async def _caught_up(_key: WorkloadKey) -> bool:
     """Whoever leads keeps the ledgers; what they say is all that is known here."""
     return True
-
-
-async def list_open(kubernetes: Kubernetes) -> list[Incident]:
-    """The open incidents of all namespaces; those that can't be read are named on stderr."""
-    listed = await kubernetes.list(paths.incidents(None), label_selector=f"{OPEN_LABEL}=true")
-    found = []
-    for item in listed.items:
-        try:
-            found.append(parse_incident(item))
-        except Unreadable as error:
-            print(f"responder: {error}", file=sys.stderr)
-    return found
