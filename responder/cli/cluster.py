@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Where deploy/ puts the responder.
+USUAL_HOME = "responder"
+
 KubeconfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -34,6 +37,14 @@ KubeconfigOption = Annotated[
 ContextOption = Annotated[
     str | None,
     typer.Option(envvar="RESPONDER_CONTEXT", help="The kubeconfig's context, if not its current one."),
+]
+HomeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--responder-namespace",
+        envvar=["RESPONDER_NAMESPACE", "POD_NAMESPACE"],
+        help=f"The responder's own namespace, which stands for everything; {USUAL_HOME} if one leads there.",
+    ),
 ]
 
 
@@ -94,6 +105,23 @@ async def connected(
         ) from error
     finally:
         await kubernetes.close()
+
+
+async def find_home(kubernetes: Kubernetes, given: str | None) -> str:
+    """The namespace given, or the usual one if a responder leads there: a wrong guess freezes nothing."""
+    if given is not None:
+        return given
+    from responder.clients.kubernetes import NotFound, paths
+    from responder.pipeline.elect import LEASE_NAME
+
+    try:
+        await kubernetes.get(paths.named(paths.leases(USUAL_HOME), LEASE_NAME))
+    except NotFound:
+        raise NotFoundHere(
+            f"no responder leads in namespace {USUAL_HOME}, so that a freeze of everything is neither found"
+            " nor set there: name the namespace that it runs in with --responder-namespace"
+        ) from None
+    return USUAL_HOME
 
 
 async def find_records(kubernetes: Kubernetes, place: Place) -> list[WorkloadRecord]:

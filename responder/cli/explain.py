@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from responder.alerts.parse import WebhookError
-from responder.cli.cluster import ContextOption, KubeconfigOption
-from responder.cli.freeze import HomeOption
+from responder.cli.cluster import ContextOption, HomeOption, KubeconfigOption
 from responder.cli.output import Output, OutputOption
 from responder.clock import SystemClock
 from responder.errors import Permanent

@@ -12,9 +12,8 @@ from responder.cli.checklist import (
     print_revisions,
     revision,
 )
-from responder.cli.cluster import connected
+from responder.cli.cluster import connected, find_home
 from responder.cli.explain import CanNotExplain, Sources, settings_of
-from responder.cli.freeze_marks import find_home
 from responder.cli.judging import looking
 from responder.cli.output import Output, instant, say, to_json
 from responder.clients.kubernetes import NotFound

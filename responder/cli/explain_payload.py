@@ -13,9 +13,8 @@ from responder.alerts.model import Alert
 from responder.alerts.parse import parse_webhook
 from responder.cli.attribution import Attribution, attribute
 from responder.cli.checklist import judged, print_judgement
-from responder.cli.cluster import connected
+from responder.cli.cluster import connected, find_home
 from responder.cli.explain import Sources, settings_of
-from responder.cli.freeze_marks import find_home
 from responder.cli.judging import looking
 from responder.cli.output import Output, instant, say, to_json
 from responder.clock import Clock

@@ -9,12 +9,13 @@ import typer
 
 from responder.cli.cluster import (
     ContextOption,
+    HomeOption,
     KubeconfigOption,
     Place,
     on_cluster,
     parse_place,
 )
-from responder.cli.freeze_marks import USUAL_HOME, Marked, list_marks, write_mark
+from responder.cli.freeze_marks import Marked, list_marks, write_mark
 from responder.cli.output import Output, OutputOption, instant, show_table, to_json
 from responder.clock import SystemClock
 from responder.errors import Permanent
@@ -31,14 +32,6 @@ PlaceArgument = Annotated[
         metavar="NAMESPACE[/[KIND/]WORKLOAD]",
         help="A namespace or a workload in it; everything without it.",
         show_default=False,
-    ),
-]
-HomeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--responder-namespace",
-        envvar=["RESPONDER_NAMESPACE", "POD_NAMESPACE"],
-        help=f"The responder's own namespace, which stands for everything; {USUAL_HOME} if one leads there.",
     ),
 ]
 

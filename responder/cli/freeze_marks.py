@@ -1,4 +1,4 @@
-"""Freeze marks in a cluster: finding, writing and listing them. Called by freeze.py alone."""
+"""Freeze marks in a cluster: finding, writing and listing them. Called by freeze.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from responder.cli.cluster import NotFoundHere, Place, check_place, find_namespace, find_workload
+from responder.cli.cluster import NotFoundHere, Place, find_home, find_namespace, find_workload
 from responder.errors import Temporary
 from responder.workloads.freeze import FreezeMark, parse_freeze
 from responder.workloads.key import KIND_BY_LABEL
@@ -16,8 +16,6 @@ from responder.workloads.views import FREEZE, View
 if TYPE_CHECKING:
     from responder.clients.kubernetes import Kubernetes
 
-# Where deploy/ puts it.
-USUAL_HOME = "responder"
 # A controller writes a workload's status while it rolls out, several times a second.
 _ATTEMPTS = 12
 
@@ -69,23 +67,6 @@ def _marked(where: str, path: str, obj: View) -> Marked:
     return Marked(where, path, obj.resource_version, None if value is None else parse_freeze(value))
 
 
-async def find_home(kubernetes: Kubernetes, given: str | None) -> str:
-    """The namespace given, or the usual one if a responder leads there: a wrong guess freezes nothing."""
-    if given is not None:
-        return given
-    from responder.clients.kubernetes import NotFound, paths
-    from responder.pipeline.elect import LEASE_NAME
-
-    try:
-        await kubernetes.get(paths.named(paths.leases(USUAL_HOME), LEASE_NAME))
-    except NotFound:
-        raise NotFoundHere(
-            f"no responder leads in namespace {USUAL_HOME}, so that a freeze of everything is neither found"
-            " nor set there: name the namespace that it runs in with --responder-namespace"
-        ) from None
-    return USUAL_HOME
-
-
 async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> tuple[list[Marked], bool]:
     """Every mark that may be looked at, and whether that was all; what was not is named on stderr.
 
@@ -101,13 +82,14 @@ async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> 
     found, all_seen = [], bool(own)
     try:
         if place.namespace is None:
-            seen = (await kubernetes.list(paths.namespaces())).items
+            seen = [View(each) for each in (await kubernetes.list(paths.namespaces())).items]
         else:
-            await check_place(kubernetes, place)
-            seen = [await kubernetes.get(paths.namespace(place.namespace))]
+            seen = [await find_namespace(kubernetes, place.namespace)]
+            if place.name is not None:
+                await find_workload(kubernetes, place)
             if own and own != place.namespace:
-                seen.append(await kubernetes.get(paths.namespace(own)))
-        for view in map(View, seen):
+                seen.append(View(await kubernetes.get(paths.namespace(own))))
+        for view in seen:
             where = "everything" if view.name == own else f"namespace {view.name}"
             found.append(_marked(where, paths.namespace(view.name), view))
     except (Forbidden, NotFound) as error:
