@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,8 +86,6 @@ async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> 
             seen = [View(each) for each in (await kubernetes.list(paths.namespaces())).items]
         else:
             seen = [await find_namespace(kubernetes, place.namespace)]
-            if place.name is not None:
-                await find_workload(kubernetes, place)
             if own and own != place.namespace:
                 seen.append(View(await kubernetes.get(paths.namespace(own))))
         for view in seen:
@@ -95,6 +94,9 @@ async def list_marks(kubernetes: Kubernetes, place: Place, home: str | None) -> 
     except (Forbidden, NotFound) as error:
         print(f"responder: namespaces were not looked at: {error}", file=sys.stderr)
         all_seen = False
+    if place.name is not None:
+        with suppress(Forbidden):  # of a kind that is named below as not looked at
+            await find_workload(kubernetes, place)
     for kind in (place.kind,) if place.kind else KIND_BY_LABEL.values():
         try:
             listed = await kubernetes.list(paths.workloads(kind, place.namespace))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from responder.sandbox.api.faults import FaultRule, Refuse
 from responder.sandbox.cluster import DEPLOYMENTS
 from responder.sandbox.manifests import deployment
 from responder.workloads.freeze import parse_freeze
@@ -161,3 +162,12 @@ async def test_whoever_may_not_is_told(sh: Shell) -> None:
     assert done.stderr.count("not looked at") == 5
     done = await sh.run("freeze", "--list", "-o", "json", token="nobody")
     assert (done.exit_code, done.stdout) == (1, "[]\n")
+
+
+async def test_a_kind_that_may_not_be_read_hides_no_freeze_of_the_namespace(sh: Shell) -> None:
+    await sh.ok("freeze", NAMESPACE, "--reason", "audit")
+    sh.cluster.faults.add(FaultRule("GET", "/daemonsets", Refuse(403)))
+    done = await sh.run("freeze", "--list", f"{NAMESPACE}/{NAME}")
+    assert done.exit_code == 0
+    assert f"namespace {NAMESPACE}" in done.stdout
+    assert done.stderr.startswith("responder: DaemonSets were not looked at: ")
