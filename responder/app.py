@@ -9,7 +9,7 @@ import asyncio
 import gc
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -29,7 +29,6 @@ from responder.errors import ResponderError
 from responder.incidents.record import WorkloadRecord
 from responder.incidents.store import IncidentStore
 from responder.pipeline.active import ActiveAlerts
-from responder.pipeline.basis import Known
 from responder.pipeline.drive import Drivers
 from responder.pipeline.elect import Elector
 from responder.pipeline.gather import Gatherer
@@ -53,7 +52,6 @@ from responder.telemetry import Metrics
 from responder.term import Term
 from responder.web.app import web_app
 from responder.web.ports import Readiness, ReadinessCheck
-from responder.workloads.key import WorkloadKey
 
 log = structlog.get_logger(__name__)
 
@@ -203,28 +201,8 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     settings, clock, rules, clients = parts.settings, parts.clock, parts.rules, parts.clients
     kubernetes = clients.kubernetes
     store = IncidentStore(kubernetes, parts.metrics.count_dropped)
-
     # The watch measures how healthy revisions are, and judging asks what it saw: each needs the other.
-    def last_seen(key: WorkloadKey) -> Known | None:
-        return watch.last_seen(key)
-
-    async def caught_up(key: WorkloadKey) -> bool:
-        return await watch.caught_up(key)
-
-    gatherer = Gatherer(
-        kubernetes,
-        store,
-        clients.prometheus,
-        ActiveAlerts(clients.alertmanagers, settings.receiver),
-        clock,
-        settings.namespace,
-        others=OtherWorkloads(parts.incidents.incidents, rules, brake_of(settings)),
-        protected=settings.protected_namespaces,
-        look_at_secrets=settings.look_at_secrets,
-        look_for_drivers=settings.look_for_drivers,
-        last_seen=last_seen,
-        caught_up=caught_up,
-    )
+    gatherer = _gatherer(parts, store, lambda: watch)
     resuming = Resuming(kubernetes, store, rules, clock)
     drivers = _drivers(parts, kubernetes, store, gatherer, term, resuming)
     reconcile = _reconcile(parts, store, drivers)
@@ -257,6 +235,24 @@ async def _lead(app: App, parts: Parts, term: Term) -> None:
     finally:
         parts.metrics.leading.set(0)
         app.watch = None
+
+
+def _gatherer(parts: Parts, store: IncidentStore, watch: Callable[[], RevisionWatch]) -> Gatherer:
+    settings, clients = parts.settings, parts.clients
+    return Gatherer(
+        clients.kubernetes,
+        store,
+        clients.prometheus,
+        ActiveAlerts(clients.alertmanagers, settings.receiver),
+        parts.clock,
+        settings.namespace,
+        others=OtherWorkloads(parts.incidents.incidents, parts.rules, brake_of(settings)),
+        protected=settings.protected_namespaces,
+        look_at_secrets=settings.look_at_secrets,
+        look_for_drivers=settings.look_for_drivers,
+        last_seen=lambda key: watch().last_seen(key),
+        caught_up=lambda key: watch().caught_up(key),
+    )
 
 
 def _begin_beside(group: asyncio.TaskGroup, parts: Parts, *works: _Lasting) -> None:
