@@ -232,12 +232,11 @@ def _tended(
             # Written seldom: what matters is hours.
             if now - entry.last_seen_at > repeat_interval / 4:
                 entry = entry.model_copy(update={"last_seen_at": now})
-        elif fingerprint in gone and entry.vanished_at is None:
+        elif fingerprint in gone:
             # Counted from here: before, it may have been there with nobody to look.
-            entry = entry.model_copy(update={"vanished_at": now})
-        elif (
-            fingerprint in gone and now - max(entry.last_seen_at, entry.vanished_at or now) > repeat_interval
-        ):
-            continue
+            since = entry.vanished_at or now
+            if now - max(entry.last_seen_at, since) > repeat_interval:
+                continue
+            entry = entry.model_copy(update={"vanished_at": since})
         held[fingerprint] = entry
     return spec if held == spec.held else spec.model_copy(update={"held": held})
