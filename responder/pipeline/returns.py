@@ -124,7 +124,8 @@ class Returns:
             while True:
                 record = await self._seen.get()
                 # One channel that is away holds up neither the other one nor the next return.
-                for tell in self._due(record):
+                tell = self._due(record)
+                if tell is not None:
                     group.create_task(self._insist(tell))
 
     async def _look_back(self) -> None:
@@ -134,23 +135,20 @@ class Returns:
             except ResponderError as error:
                 log.warning("record_out_of_reach", workload=str(key), error=str(error))
 
-    def _due(self, record: WorkloadRecord) -> list[Tell]:
+    def _due(self, record: WorkloadRecord) -> Tell | None:
         """What is to be said about the workload now, and was not."""
         name, found = str(record.key), find_return(record.spec)
         told = self._told.get(name)
         if found is None:
             self._told.pop(name, None)
-            return [] if told is None else [partial(self._resolve, told)]
+            return None if told is None else partial(self._resolve, told)
         parts = (name, found.bad.revision.uid, found.at.isoformat())
         event = f"responder/returned/{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:16]}"
-        if told == event:
-            return []
-        if self._clock.now() - found.at > _NEWS:
-            # The leader before told of it; who leads now says when it is over.
-            self._told[name] = event
-            return []
         self._told[name] = event
-        return [partial(self._announce, record, found, event)]
+        # What is no news was told by the leader before; who leads now says when it is over.
+        if told == event or self._clock.now() - found.at > _NEWS:
+            return None
+        return partial(self._announce, record, found, event)
 
     async def _announce(self, record: WorkloadRecord, found: Return, event: str) -> None:
         """Tell of it everywhere, unless its incident does."""
