@@ -20,18 +20,8 @@ def still_true(facts: Facts) -> Verdict:
     onset = find_onset(facts)
     evidence = numbers(facts) | ({} if onset is None else {"since": onset.isoformat()})
     truth = facts.holds_now(condition)
-    if truth is None and facts.trouble:
-        return unknown(
-            check, "PrometheusUnavailable", f"Prometheus did not answer: {facts.trouble}", **evidence
-        )
-    without = [leaf.metric for leaf in comparisons(condition) if _divides_by_nothing(facts, leaf)]
-    if truth is None and without:
-        text = f"{without[0]} is no number now, as a ratio is while there is no traffic"
-        return unknown(check, "NotANumber", f"{text}: {said(facts)}.", **evidence)
     if truth is None:
-        return unknown(
-            check, "NoData", f"Prometheus has no value for {condition} now: {said(facts)}.", **evidence
-        )
+        return _untold(facts, evidence)
     if not truth and not facts.false_now(condition):
         text = f"{condition} does not hold, but on too few samples to mean something"
         return unknown(check, "TooFewSamples", f"{text}: {said(facts)}.", **evidence)
@@ -54,6 +44,22 @@ def still_true(facts: Facts) -> Verdict:
         return unknown(check, "NoAlertFires", f"{text}: {said(facts)}.", **evidence)
     return _holds_lately(facts, evidence) or passed(
         check, "ConditionTrue", f"{condition} holds: {said(facts)}.", **evidence
+    )
+
+
+def _untold(facts: Facts, evidence: Mapping[str, str | float | None]) -> Verdict:
+    """Why it can't be told whether the condition holds."""
+    check, condition = "StillTrue", facts.rule.condition
+    if facts.trouble:
+        return unknown(
+            check, "PrometheusUnavailable", f"Prometheus did not answer: {facts.trouble}", **evidence
+        )
+    without = [leaf.metric for leaf in comparisons(condition) if _divides_by_nothing(facts, leaf)]
+    if without:
+        text = f"{without[0]} is no number now, as a ratio is while there is no traffic"
+        return unknown(check, "NotANumber", f"{text}: {said(facts)}.", **evidence)
+    return unknown(
+        check, "NoData", f"Prometheus has no value for {condition} now: {said(facts)}.", **evidence
     )
 
 
