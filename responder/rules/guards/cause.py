@@ -8,7 +8,7 @@ from datetime import datetime
 from responder.rules.conditions import comparisons
 from responder.rules.facts import Facts, step_of
 from responder.rules.guards.demand import doubt_demand
-from responder.rules.guards.wording import clock, numbers_at, rough
+from responder.rules.guards.wording import clock, no_answer, numbers_at, rough
 from responder.rules.quantities import format_duration
 from responder.rules.runs import Run, find_runs
 from responder.verdicts import Verdict, failed, passed, unknown
@@ -97,8 +97,7 @@ def _doubt_gap(facts: Facts, bad: Revision, began: datetime) -> Verdict | None:
     if _covered(facts, {at: truth for at, truth in facts.truths.items() if began - gap <= at < began}):
         return None
     if not facts.truths and facts.trouble:
-        text = f"Prometheus did not answer: {facts.trouble}"
-        return unknown("CausedByRollout", "PrometheusUnavailable", text, began=began.isoformat())
+        return no_answer("CausedByRollout", facts, began=began.isoformat())
     text = f"Prometheus has no values, or too few, from the {format_duration(gap)} before {bad.name} began to"
     text = f"{text} serve at {clock(began)}."
     seldom = next((leaf for leaf, measured in facts.before.items() if measured.measured), None)

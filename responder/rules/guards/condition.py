@@ -8,7 +8,7 @@ from datetime import timedelta
 from responder.rules.conditions import Comparison, comparisons, holds
 from responder.rules.facts import Facts, step_of, truths_of, values_of
 from responder.rules.guards.cause import find_onset
-from responder.rules.guards.wording import numbers, said, what_lacks
+from responder.rules.guards.wording import no_answer, numbers, said, what_lacks
 from responder.rules.quantities import format_duration
 from responder.verdicts import Verdict, failed, passed, unknown
 
@@ -51,9 +51,7 @@ def _untold(facts: Facts, evidence: Mapping[str, str | float | None]) -> Verdict
     """Why it can't be told whether the condition holds."""
     check, condition = "StillTrue", facts.rule.condition
     if facts.trouble:
-        return unknown(
-            check, "PrometheusUnavailable", f"Prometheus did not answer: {facts.trouble}", **evidence
-        )
+        return no_answer(check, facts, **evidence)
     without = [leaf.metric for leaf in comparisons(condition) if _divides_by_nothing(facts, leaf)]
     if without:
         text = f"{without[0]} is no number now, as a ratio is while there is no traffic"
@@ -75,9 +73,7 @@ def _holds_lately(facts: Facts, evidence: Mapping[str, str | float | None]) -> V
         return None
     since = format_duration(span)
     if False not in lately and facts.trouble:
-        return unknown(
-            check, "PrometheusUnavailable", f"Prometheus did not answer: {facts.trouble}", **evidence
-        )
+        return no_answer(check, facts, **evidence)
     if False not in lately:
         text = f"{condition} holds over the long range, but nothing was measured at short range for {since}"
         return unknown(check, "DataStale", f"{text}: {said(facts)}.", **evidence)

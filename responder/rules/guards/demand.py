@@ -11,7 +11,7 @@ from statistics import median
 
 from responder.rules.conditions import Comparison
 from responder.rules.facts import Facts
-from responder.rules.guards.wording import clock
+from responder.rules.guards.wording import clock, no_answer
 from responder.rules.quantities import format_duration
 from responder.verdicts import Verdict, unknown
 
@@ -24,7 +24,7 @@ def doubt_demand(check: str, facts: Facts, onset: datetime) -> Verdict | None:
     for leaf in facts.holding:
         load = facts.loads.get(leaf.metric, {})
         if not load and facts.trouble:
-            return unknown(check, "PrometheusUnavailable", f"Prometheus did not answer: {facts.trouble}")
+            return no_answer(check, facts)
         verdict = _compare(check, facts, leaf, onset)
         if verdict is not None:
             return verdict

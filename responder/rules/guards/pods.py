@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from responder.rules.chance import surely_more
 from responder.rules.conditions import Comparison, holds
 from responder.rules.facts import Apart, Facts, PodCount
+from responder.rules.guards.wording import no_answer
 from responder.rules.measurement import Measurement
 from responder.rules.model import MIN_BAD_SAMPLES, Unit
 from responder.verdicts import Result, Verdict, failed, passed, unknown
@@ -39,7 +40,7 @@ def _gravest(verdicts: Sequence[Verdict]) -> Verdict | None:
 
 def _untold(check: str, facts: Facts) -> Verdict:
     if facts.trouble:
-        return unknown(check, "PrometheusUnavailable", f"Prometheus did not answer: {facts.trouble}")
+        return no_answer(check, facts)
     return unknown(check, "NothingToCompare", f"{facts.rule.condition} is not known to hold now.")
 
 

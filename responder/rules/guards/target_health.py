@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from responder.rules.conditions import comparisons, holds
 from responder.rules.facts import Facts, values_of
-from responder.rules.guards.wording import clock, evidence_of, what_lacks
+from responder.rules.guards.wording import clock, evidence_of, no_answer, what_lacks
 from responder.verdicts import Verdict, failed, passed, unknown
 
 
@@ -32,8 +32,7 @@ def target_was_good(facts: Facts) -> Verdict:
     evidence = {key: value for key, value in measured.items() if not key.endswith("_query")}
     truth = holds(condition, values_of(condition, facts.before))
     if truth is None and facts.trouble:
-        text = f"Prometheus did not answer: {facts.trouble}"
-        return unknown(check, "PrometheusUnavailable", text, **evidence)
+        return no_answer(check, facts, **evidence)
     if truth is None:
         text = f"Prometheus has no value for {name} from before the rollout."
         return unknown(check, "TargetHealthUnknown", text, **evidence)

@@ -11,9 +11,15 @@ from responder.rules.measurement import Measurement
 from responder.rules.model import Metric, RuleFile
 from responder.rules.promql import render
 from responder.rules.quantities import format_duration
+from responder.verdicts import Verdict, unknown
 
 # An incident has to hold it; the rule file has it whole.
 _LONGEST_QUERY = 800
+
+
+def no_answer(check: str, facts: Facts, **evidence: str | int | float | bool | None) -> Verdict:
+    """That the check is unknown because Prometheus was not there to tell."""
+    return unknown(check, "PrometheusUnavailable", f"Prometheus did not answer: {facts.trouble}", **evidence)
 
 
 def what_lacks(metric: Metric, measured: Measurement, *, bad_needed: bool) -> str:
