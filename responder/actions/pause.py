@@ -72,7 +72,10 @@ async def pause_owner(kubernetes: Kubernetes, owner: Owner, mark: str) -> None:
 
 
 async def resume_owner(kubernetes: Kubernetes, owner: Owner, mark: str) -> None:
-    """Take this undo's pause back; one that is gone or was resumed needs nothing. Raises ApiError."""
+    """Take this undo's pause back; one that is gone or was resumed needs nothing.
+
+    Raises ApiError, and CanNotResume where nobody can tell any more what it did before.
+    """
     try:
         await _write(kubernetes, owner, lambda obj: plan_resume(owner, obj, mark))
     except NotFound:

@@ -20,8 +20,6 @@ from responder.workloads.views import parse_time
 _CLOCKS_APART = timedelta(minutes=1)
 # An undo and the undoing of it. One alone is somebody's scaling: an applied undo would show its own template.
 _CHANGES = 2
-# By whom the bad revision is then left alone, as far as anybody knows.
-WHOEVER = "Whoever put it back"
 
 
 def find_put_back(history: History | None, attempt: Attempt) -> Refused | None:

@@ -98,14 +98,14 @@ class Drivers:
         with bind_incident(*name):
             drive = self._running[name]
             try:
-                await self._insist(drive)
+                await self._keep_driving(drive)
             finally:
                 del self._running[name]
                 self._notifier.forget(drive.incident)
         if drive.made_anew is not None and drive.made_anew.metadata.uid != drive.incident.metadata.uid:
             self.wake(drive.made_anew)
 
-    async def _insist(self, drive: _Drive) -> None:
+    async def _keep_driving(self, drive: _Drive) -> None:
         """Drive it to its end, and again from where it is when a defect was met."""
         while True:
             try:

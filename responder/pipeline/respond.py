@@ -14,7 +14,6 @@ from typing import assert_never
 
 import structlog
 
-from responder.actions.put_back import WHOEVER
 from responder.actions.rollback import Applied, Rejected
 from responder.clients.kubernetes import Kubernetes
 from responder.clients.prometheus import Prometheus
@@ -60,6 +59,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE = timedelta(0)
 # An attempt that the world keeps refusing goes back to judging so often; then a person has to look.
 _MOST_ATTEMPTS = 5
+# By whom a revision that was put back is left alone, as far as anybody knows.
+_WHOEVER = "Whoever put it back"
 # A proof that a restart interrupted gets so long at least, or what the rule file gives it where that is less.
 _LAST_LOOK = timedelta(minutes=2)
 
@@ -175,7 +176,7 @@ class Responder:
         reason, message = result.reason, result.message
         if reason in REVERTED:
             # From now on it is people's to decide.
-            await leave_alone(self._store, incident, now + self._policy(incident).cooldown, WHOEVER)
+            await leave_alone(self._store, incident, now + self._policy(incident).cooldown, _WHOEVER)
         if isinstance(result, Rejected) or rollback.attempt >= _MOST_ATTEMPTS:
             status = advance.failed_rollback(incident.status, reason, message, now)
             return await self._record(incident, status, now)
