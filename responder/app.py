@@ -1,6 +1,7 @@
 """The composition root: every part is made here, once, and taken down in the reverse order.
 
-Nothing else builds a client or wires two rooms together. Called by the command line and by tests.
+Beside it only commands that look for themselves (cli/) build clients and wire rooms together. Called by the
+command line and by tests.
 """
 
 from __future__ import annotations

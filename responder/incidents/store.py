@@ -1,6 +1,7 @@
-"""Incidents, records and decisions as custom resources: the only code that reads and writes them.
+"""Incidents, records and decisions as custom resources: the only code that writes them.
 
-Every write is idempotent or carries the resourceVersion it was judged on. Called by pipeline.
+Every write is idempotent or carries the resourceVersion it was judged on. Called by pipeline and
+cli.
 """
 
 from __future__ import annotations

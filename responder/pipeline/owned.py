@@ -1,7 +1,8 @@
 """What is done about a GitOps object that deploys the workload: paused before an undo, resumed later.
 
 The pause is recorded in the incident before it is made, and in the workload's record once the undo is done:
-an incident closes long before Git is put right. Called by respond.py, and by the app while it leads.
+an incident closes long before Git is put right. Called by respond.py and undo.py, by the app while it leads,
+and by `responder resume-owner`.
 """
 
 from __future__ import annotations

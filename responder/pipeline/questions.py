@@ -1,6 +1,7 @@
 """The questions to Prometheus for one judgement: each metric now, before, at short range. Decides nothing.
 
-Asked by replies.py, all at the same time. What stays without an answer is unknown, never an error.
+Asked by replies.py, all at the same time, and by gather.py. What stays without an answer is unknown, never an
+error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whose turn it is to be judged: in a storm only so many at once, so that taking alerts in is never held up.
 
 What has a reason to be looked at now goes before what is merely looked at again, and deliveries go before
-both. Called by respond and watch.
+both. Called by respond and workload_ledger.
 """
 
 from __future__ import annotations
