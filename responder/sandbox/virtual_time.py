@@ -7,7 +7,6 @@ here knows what runs on the loop. Called by tests and by the sandbox's scenarios
 from __future__ import annotations
 
 import asyncio
-import os
 import selectors
 import time
 from collections.abc import Callable, Coroutine
@@ -19,6 +18,11 @@ from responder.clock import SystemClock
 from responder.errors import ResponderError
 
 T = TypeVar("T")
+
+# A busy kernel may leave loopback delivery to a thread of its own, and to jump before that had its turn is a
+# false timeout. There is such a wait for every jump, so it is as short as the system can sleep, some 0.1 ms;
+# to give up a turn instead takes milliseconds beside other work.
+_IO_GRACE_SECONDS = 0.000001
 
 
 class StalledLoopError(ResponderError):
@@ -84,9 +88,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         if self._waits_for_executor():
             ready = self._select_in_real_time(timeout)
         else:
-            # A busy kernel may leave loopback delivery to a thread of its own, and to jump before that had
-            # its turn is a false timeout.
-            os.sched_yield()
+            time.sleep(_IO_GRACE_SECONDS)  # noqa: TID251 - the loop itself waits here, not a task on it
             ready = super().select(0)
         if not ready:
             self._real_waited_seconds = 0.0
