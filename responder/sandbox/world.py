@@ -36,7 +36,7 @@ from responder.sandbox.inboxes.slack_clicks import SlackHands
 from responder.sandbox.manifests import daemonset, deployment, service, statefulset
 from responder.sandbox.oracle import Oracle
 from responder.sandbox.prometheus.api import prometheus_app
-from responder.sandbox.prometheus.rulefile import parse_rule_file
+from responder.sandbox.prometheus.rulefile import RuleGroup, parse_rule_file
 from responder.sandbox.prometheus.server import Prometheus
 from responder.sandbox.traffic.clients import Traffic
 from responder.sandbox.traffic.metrics import PodMetrics
@@ -211,8 +211,7 @@ async def start_world(clock: Clock, plan: Plan, responder_port: int) -> AsyncIte
             seed=plan.seed,
         )
         responder_url = f"http://127.0.0.1:{responder_port}"
-        inboxes = Inboxes(SlackInbox(clock), PagerDutyInbox(clock))
-        inboxes.hands = SlackHands(inboxes.slack, SIGNING_SECRET, f"{responder_url}/slack/interactions")
+        inboxes = inboxes_for(responder_url, clock)
         inboxes_url = await stack.enter_async_context(run_server(inboxes_app(inboxes)))
         inboxes.slack.public_url = inboxes_url
         world = World(
@@ -229,13 +228,7 @@ async def start_world(clock: Clock, plan: Plan, responder_port: int) -> AsyncIte
 async def _start_alerts(stack: AsyncExitStack, world: World) -> list[Any]:
     """The built-in Prometheus and Alertmanagers, with the rules as they are rendered for real ones."""
     plan, clock = world.plan, world.clock
-    receiver = Receiver("responder", f"{world.responder_url}/webhooks/alertmanager", WEBHOOK_TOKEN)
-    route = Route(
-        receiver,
-        group_by=("namespace", "deployment", "alertname"),
-        group_wait=timedelta(0),
-        group_interval=plan.group_interval,
-    )
+    route = route_to(world.responder_url, plan.group_interval)
     world.alertmanagers = tuple(
         Alertmanager(clock, route, seed=plan.seed + number) for number in range(plan.alertmanagers)
     )
@@ -244,18 +237,36 @@ async def _start_alerts(stack: AsyncExitStack, world: World) -> list[Any]:
         for alertmanager in world.alertmanagers
     ]
     world.alertmanager_urls = tuple(urls)
-    rules = parse_rule_file(yaml.safe_dump(render_prometheus_rules(plan.file)), plan.file.path)
     world.prometheus = Prometheus(
         clock,
         world.pods,
         world.metrics,
-        rules=rules,
+        rules=alert_rules(plan.file),
         alertmanager_urls=urls,
         scrape_interval_seconds=plan.scrape_interval_seconds,
         evaluation_interval_seconds=plan.scrape_interval_seconds,
     )
     world.prometheus_url = await stack.enter_async_context(run_server(prometheus_app(world.prometheus)))
     return [world.prometheus.run(), *(alertmanager.run() for alertmanager in world.alertmanagers)]
+
+
+def inboxes_for(responder_url: str, clock: Clock) -> Inboxes:
+    """Slack and PagerDuty, whose clicks go to the responder; they do not know their own address yet."""
+    inboxes = Inboxes(SlackInbox(clock), PagerDutyInbox(clock))
+    inboxes.hands = SlackHands(inboxes.slack, SIGNING_SECRET, f"{responder_url}/slack/interactions")
+    return inboxes
+
+
+def route_to(responder_url: str, group_interval: timedelta) -> Route:
+    """How an Alertmanager tells the responder: at once, in groups of one alert of one workload."""
+    receiver = Receiver("responder", f"{responder_url}/webhooks/alertmanager", WEBHOOK_TOKEN)
+    group_by = ("namespace", "deployment", "alertname")
+    return Route(receiver, group_by=group_by, group_wait=timedelta(0), group_interval=group_interval)
+
+
+def alert_rules(file: RuleFile) -> list[RuleGroup]:
+    """The alerting rules of a rule file, as they are rendered for a real Prometheus."""
+    return parse_rule_file(yaml.safe_dump(render_prometheus_rules(file)), file.path)
 
 
 def install_responder(cluster: Cluster) -> None:

@@ -21,20 +21,15 @@ from aiohttp import web
 from responder.clock import Clock
 from responder.errors import Permanent
 from responder.rules.load import load_rules
-from responder.rules.render import render_prometheus_rules
 from responder.sandbox.alertmanager.api import alertmanager_app
-from responder.sandbox.alertmanager.routing import Receiver, Route
 from responder.sandbox.alertmanager.server import Alertmanager
 from responder.sandbox.api.access import ADMIN, Tokens
 from responder.sandbox.api.server import ADMIN_TOKEN, kubeconfig, run_server
 from responder.sandbox.cluster import Cluster
 from responder.sandbox.inboxes.app import Inboxes, inboxes_app
-from responder.sandbox.inboxes.pagerduty import PagerDutyInbox
-from responder.sandbox.inboxes.slack import SlackInbox
-from responder.sandbox.inboxes.slack_clicks import SlackHands
 from responder.sandbox.oracle import Oracle
 from responder.sandbox.prometheus.api import prometheus_app
-from responder.sandbox.prometheus.rulefile import RuleGroup, parse_rule_file
+from responder.sandbox.prometheus.rulefile import RuleGroup
 from responder.sandbox.prometheus.server import Prometheus
 from responder.sandbox.scenarios.model import Scenario
 from responder.sandbox.scenarios.play import Parts, furnish, play
@@ -44,17 +39,17 @@ from responder.sandbox.traffic.pods import PodDirectory
 from responder.sandbox.world import (
     RESPONDER_ACCOUNT,
     RESPONDER_TOKEN,
-    SIGNING_SECRET,
-    WEBHOOK_TOKEN,
+    alert_rules,
     grant_workloads,
+    inboxes_for,
     install_responder,
+    route_to,
 )
 from responder.tasks import alongside
 
 T = TypeVar("T")
 
 _HOST = "127.0.0.1"
-_GROUP_BY = ("namespace", "deployment", "alertname")
 _GROUP_INTERVAL = timedelta(seconds=10)
 
 
@@ -125,7 +120,7 @@ async def _start(
     stack.callback(directory.close)
     metrics = PodMetrics(directory, seed=scenario.seed)
     traffic = _traffic(scenario, cluster, directory, metrics)
-    alertmanager = Alertmanager(clock, _route(options.responder_url), seed=scenario.seed)
+    alertmanager = Alertmanager(clock, route_to(options.responder_url, _GROUP_INTERVAL), seed=scenario.seed)
     alertmanager_url = await _serve(stack, alertmanager_app(alertmanager), ports[2])
     prometheus = _prometheus(scenario, rules, directory, metrics, clock, alertmanager_url)
     prometheus_url = await _serve(stack, prometheus_app(prometheus), ports[1])
@@ -190,26 +185,16 @@ def _prometheus(
 
 
 async def _open_inboxes(stack: AsyncExitStack, responder_url: str, port: int, clock: Clock) -> Inboxes:
-    inboxes = Inboxes(SlackInbox(clock), PagerDutyInbox(clock))
-    inboxes.hands = SlackHands(inboxes.slack, SIGNING_SECRET, f"{responder_url}/slack/interactions")
+    inboxes = inboxes_for(responder_url, clock)
     inboxes.slack.public_url = await _serve(stack, inboxes_app(inboxes), port)
     return inboxes
 
 
-def _route(responder_url: str) -> Route:
-    receiver = Receiver("responder", f"{responder_url}/webhooks/alertmanager", WEBHOOK_TOKEN)
-    return Route(receiver, group_by=_GROUP_BY, group_wait=timedelta(0), group_interval=_GROUP_INTERVAL)
-
-
 def _rule_groups(path: Path | None) -> Sequence[RuleGroup]:
-    """The alerting rules that the rule files ask for, as they are rendered for a real Prometheus."""
+    """The alerting rules that the rule files ask for."""
     if path is None:
         return ()
-    return [
-        group
-        for file in load_rules(path).files
-        for group in parse_rule_file(yaml.safe_dump(render_prometheus_rules(file)), file.path)
-    ]
+    return [group for file in load_rules(path).files for group in alert_rules(file)]
 
 
 def _write_kubeconfigs(cluster: Cluster, folder: Path) -> tuple[Path, Path]:
