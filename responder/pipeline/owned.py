@@ -104,10 +104,15 @@ class Resuming:
             return
         history = await read_history(self._kubernetes, key)
         for paused in spec.paused:
-            why = await self._why(spec, paused, history)
-            if why is not None:
-                await resume(self._kubernetes, self._store, key, paused)
-                log.info("owner_resumed", workload=str(key), owner=str(paused.owner), why=why)
+            owner = str(paused.owner)
+            try:
+                why = await self._why(spec, paused, history)
+                if why is not None:
+                    await resume(self._kubernetes, self._store, key, paused)
+                    log.info("owner_resumed", workload=str(key), owner=owner, why=why)
+            except ResponderError as error:
+                # One that can't go on by itself must not keep the others paused.
+                log.warning("pause_not_tended", workload=str(key), owner=owner, error=str(error))
 
     async def _why(
         self, spec: WorkloadRecordSpec, paused: PausedOwner, history: History | None
