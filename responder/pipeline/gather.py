@@ -335,11 +335,12 @@ def _expiry(incident: Incident, file: RuleFile) -> datetime:
 def _question(incident: Incident) -> Question | None:
     """What people were asked. It is theirs to decide also while there is nothing that they could click on."""
     awaited = incident.phase is Phase.AWAITING_DECISION
-    ask = incident.status.ask
+    ask, status = incident.status.ask, incident.status
+    bad, target = (None if each is None else each.uid for each in (status.bad, status.target))
     if ask is not None:
-        return Question(ask.digest, ask.action, ask.overridable, awaited)
-    action = incident.status.action
-    return Question("", action, (), awaited) if awaited and action is not None else None
+        return Question(ask.digest, ask.action, ask.overridable, awaited, bad, target)
+    action = status.action
+    return Question("", action, (), awaited, bad, target) if awaited and action is not None else None
 
 
 def _freeze(obj: Object, where: str, now: datetime) -> tuple[Freeze, ...]:

@@ -130,6 +130,11 @@ def _answered(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
     """A person answered. It overrules exactly what was shown, and counts for as long as an undo may take."""
     answer, question = facts.answer, facts.question
     assert answer is not None
+    since = _released_since(facts)
+    if since is not None:
+        chose = "roll back" if answer.rollback else "leave it"
+        message = f"{answer.by} chose to {chose}, but since then {since}."
+        return _judge(facts, verdicts, Course.ASK, "SituationChanged", message, page=True)
     if not answer.rollback and not _grown(facts):
         return _judge(
             facts, verdicts, Course.LEAVE, "Declined", f"{answer.by} decided to leave it.", by=answer.by
@@ -161,6 +166,21 @@ def _answered(facts: Facts, verdicts: tuple[Verdict, ...]) -> Judgement:
         f"{answer.by} decided to roll back.",
         by=answer.by,
     )
+
+
+def _released_since(facts: Facts) -> str | None:
+    """What is another revision now than the question was about, as a clause; None where it is about these.
+
+    Whoever leaves it need not care what it would have been rolled back to.
+    """
+    asked, answer = facts.question, facts.answer
+    if asked is None or answer is None:
+        return None
+    if facts.bad is not None and facts.bad.uid != asked.bad:
+        return f"{facts.bad.name} is the current revision"
+    if answer.rollback and facts.target is not None and facts.target.revision.uid != asked.target:
+        return f"{facts.target.revision.name} is the one to go back to"
+    return None
 
 
 def _grown(facts: Facts) -> bool:

@@ -27,13 +27,16 @@ Series = Mapping[datetime, float]
 class Question:
     """What people were asked: the digest an answer must carry, and the verdicts it may overrule.
 
-    `awaited` is False for a question that is only on offer, beside an incident that holds or tells.
+    `awaited` is False for a question that is only on offer, beside an incident that holds or tells. `bad` and
+    `target` are the UIDs of the revisions that it was about; None where it was about none.
     """
 
     digest: str
     action: str
     overridable: tuple[str, ...]
     awaited: bool
+    bad: str | None
+    target: str | None
 
 
 @dataclass(frozen=True, slots=True)

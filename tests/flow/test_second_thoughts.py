@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from responder.sandbox.api.faults import Delay, FaultRule
 from responder.workloads.views import FREEZE
-from tests.flow.harness import LEAVE, QUICK, ROLL_BACK, SHORT, stage
+from tests.flow.harness import LEAVE, QUICK, ROLL_BACK, SHORT, Stage, stage
 from tests.flow.test_asked import asked
 from tests.shared import run_story
 
@@ -77,6 +78,49 @@ def test_an_old_click_does_nothing_when_its_obstacle_goes(tmp_path: Path) -> Non
             assert (await here.click(ROLL_BACK)).taken
             await here.phase("Settling", 5 * MINUTE)
             assert here.versions == ["v1", "v2", "v1"]
+
+    run_story(story())
+
+
+async def click_while_the_next_is_released(here: Stage, action: str) -> None:
+    """Answer what is asked about v2 when v3 serves already and nobody could judge that yet."""
+    assert here.status()["bad"]["uid"] == here.rs_uid("v2")
+    here.world.cluster.faults.add(FaultRule("GET", "/deployments/payment-service$", Delay(15)))
+    here.world.release("v3", latency_p95="9s")
+    await here.rest(timedelta(seconds=14))
+    assert here.status()["bad"]["uid"] == here.rs_uid("v2")
+    assert (await here.click(action)).taken
+    here.world.cluster.faults.clear()
+    await here.rest(MINUTE)
+    assert "since then payment-service-" in here.status()["timeline"][-2]["message"]
+    assert here.status()["phase"] == "AwaitingDecision"
+    assert here.status()["bad"]["uid"] == here.rs_uid("v3")
+    assert here.undos() == []
+
+
+def test_a_click_on_what_is_not_current_any_more_rolls_back_nothing_else(tmp_path: Path) -> None:
+    """The same speaks against both, so that nothing but the revisions tells the questions apart."""
+
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await here.rest(WARM_UP)
+            here.degrade("v1", latency_p95="9s")
+            await here.phase("AwaitingDecision", 5 * MINUTE)
+            await here.rest(3 * MINUTE)
+            here.world.release("v2", latency_p95="9s")
+            await here.rest(MINUTE)
+            shown = here.doubts()
+            await click_while_the_next_is_released(here, ROLL_BACK)
+            assert here.doubts() == shown
+
+    run_story(story())
+
+
+def test_whoever_leaves_a_revision_leaves_no_later_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await asked(here)
+            await click_while_the_next_is_released(here, LEAVE)
 
     run_story(story())
 

@@ -115,7 +115,7 @@ def test_a_question_has_as_long_as_its_rule_says_from_when_it_is_put() -> None:
 )
 def test_what_is_put_to_people(found: Facts, action: str) -> None:
     put = judge(facts((VERY_SLOW,)))
-    awaited = Question("d", "ask", (), awaited=True)
+    awaited = Question("d", "ask", (), True, "uid-v2", "uid-v1")
     assert asked_of(judge(replace(found, question=awaited), put, MINUTE))[2] == action
 
 

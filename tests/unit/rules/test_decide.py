@@ -48,7 +48,7 @@ OVER: dict[str, Any] = {"firing": (), "measurements": measurements(measured(0.0)
 
 
 def asked(digest: str, action: str, *overridable: str, awaited: bool = True) -> Question:
-    return Question(digest, action, overridable, awaited)
+    return Question(digest, action, overridable, awaited, "uid-v2", "uid-v1")
 
 
 def answered(found: Facts, *, rollback: bool, action: str = "rollback") -> Facts:
@@ -145,6 +145,25 @@ def test_an_answer_overrules_nothing_else(since: dict[str, Any]) -> None:
     judgement = decide(replace(found, **since))
     assert (judgement.course, judgement.reason) == (Course.ASK, "SituationChanged")
     assert judgement.digest != decide(found).digest
+
+
+@pytest.mark.parametrize(
+    ("about", "rollback", "course", "reason"),
+    [
+        ({"bad": "uid-v0"}, True, Course.ASK, "SituationChanged"),
+        ({"bad": "uid-v0"}, False, Course.ASK, "SituationChanged"),
+        ({"target": "uid-v0"}, True, Course.ASK, "SituationChanged"),
+        # Where it would have gone back to does not matter to whoever leaves it.
+        ({"target": "uid-v0"}, False, Course.LEAVE, "Declined"),
+    ],
+)
+def test_an_answer_is_about_the_revisions_that_were_shown(
+    about: dict[str, Any], rollback: bool, course: Course, reason: str
+) -> None:
+    found = answered(facts(**FROZEN), rollback=rollback)
+    assert found.question is not None
+    judgement = decide(replace(found, question=replace(found.question, **about)))
+    assert (judgement.course, judgement.reason) == (course, reason)
 
 
 def test_an_answer_that_came_to_nothing_is_not_acted_upon_later() -> None:
