@@ -40,6 +40,7 @@ _PHASE = {
     Course.EXPIRE: Phase.CLOSED,
 }
 UNDO_OVERDUE = "UndoOverdue"
+NOT_JUDGED = "NotJudged"
 ANSWER_TOO_LATE = "AnswerTooLate"
 # The checks that, both passed, put the trouble down to the current revision.
 _BLAME = {"StillTrue", "CausedByRollout"}
@@ -186,6 +187,14 @@ def overdue(status: Status, message: str, now: datetime) -> Status:
     page = Page(reason=UNDO_OVERDUE, message=text, at=now)
     status = status.model_copy(update={"reason": UNDO_OVERDUE, "message": text, "page": page})
     return noted(status, now, UNDO_OVERDUE, text)
+
+
+def not_judged(status: Status, message: str, now: datetime) -> Status:
+    """Nobody knows what to do about it, as what that rests on can't be read: people have to look."""
+    text = f"It can't be judged, so nothing is done about it: {message}"
+    page = Page(reason=NOT_JUDGED, message=text, at=now)
+    status = status.model_copy(update={"reason": NOT_JUDGED, "message": text, "page": page})
+    return noted(status, now, NOT_JUDGED, text)
 
 
 def failed_rollback(status: Status, reason: str, message: str, now: datetime) -> Status:

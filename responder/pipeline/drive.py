@@ -16,6 +16,7 @@ from responder.actions.notify import LAST_WORDS, Notifier, Told
 from responder.clients.kubernetes import Conflict, NotFound
 from responder.clock import Clock
 from responder.errors import ResponderError
+from responder.incidents.advance import NOT_JUDGED, not_judged
 from responder.incidents.model import OPEN_LABEL, Incident, Status
 from responder.incidents.phases import Phase
 from responder.incidents.store import IncidentStore
@@ -33,6 +34,9 @@ _LAST_BACKOFF = timedelta(seconds=30)
 # After a conflict: shorter than anybody notices, at first.
 _FIRST_CROSSED = timedelta(milliseconds=20)
 _LAST_CROSSED = timedelta(seconds=1)
+# An incident that can't be judged for so long is told to people, who may not know of it at all.
+_UNJUDGED_FOR = timedelta(minutes=2)
+_JUDGED = frozenset({Phase.OPEN, Phase.AWAITING_DECISION})
 
 Name = tuple[str, str]
 
@@ -200,6 +204,7 @@ class _Drive:
     async def _advance(self, wake: Callable[[Incident], None]) -> bool:
         """Step until the incident is closed and finished; False when somebody deleted it."""
         backoff, crossed, routine = _FIRST_BACKOFF, _FIRST_CROSSED, False
+        failing_since: datetime | None = None
         while True:
             closed, looked = self.closed, False
             try:
@@ -211,6 +216,8 @@ class _Drive:
                 pause, stale, crossed = AT_ONCE, True, min(crossed * 2, _LAST_CROSSED)
             except ResponderError as error:
                 log.error("step_failed", phase=self.incident.phase.value, error=str(error))
+                failing_since = failing_since or self._clock.now()
+                await self._tell_unjudged(failing_since, error)
                 pause, stale, backoff = backoff, True, min(backoff * 2, _LAST_BACKOFF)
             except Exception:  # a defect met by one incident must not end all the others
                 log.exception("step_broke", phase=self.incident.phase.value)
@@ -219,7 +226,7 @@ class _Drive:
             else:
                 pause, stale = step.pause, step.pause > AT_ONCE
                 looked = stale
-                backoff, crossed = _FIRST_BACKOFF, _FIRST_CROSSED
+                backoff, crossed, failing_since = _FIRST_BACKOFF, _FIRST_CROSSED, None
                 self._know(step.incident)
                 if step.following is not None:
                     wake(step.following)
@@ -232,6 +239,22 @@ class _Drive:
             routine = looked and not woken
             if (stale or woken) and not await self._insist(self._read):
                 return False
+
+    async def _tell_unjudged(self, since: datetime, error: ResponderError) -> None:
+        """Page once for what could not be judged since then, if that is long ago."""
+        now, message, incident = self._clock.now(), str(error), self.incident
+        if (
+            now - since < _UNJUDGED_FOR
+            or incident.phase not in _JUDGED
+            or incident.status.reason == NOT_JUDGED
+        ):
+            return
+        try:
+            self._know(
+                await self._store.record_fact(incident, lambda status: not_judged(status, message, now))
+            )
+        except ResponderError as failure:
+            log.warning("not_judged_not_noted", error=str(failure))
 
     async def _tell(self) -> None:
         """Bring Slack and PagerDuty up to date after every change, and again when something failed."""
