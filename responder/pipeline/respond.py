@@ -37,7 +37,7 @@ from responder.pipeline.close import close, finish
 from responder.pipeline.gather import Gatherer, SharedFreezes
 from responder.pipeline.owned import plan_to_pause
 from responder.pipeline.remember import leave_alone, remember_rollback
-from responder.pipeline.settle import Settling, assess_settling
+from responder.pipeline.settle import Settling, assess_settling, lags_behind, patience_over
 from responder.pipeline.stuck import StuckPods
 from responder.pipeline.turns import Turns
 from responder.pipeline.unattributed import judge_unattributed
@@ -179,7 +179,8 @@ class Responder:
             await leave_alone(self._store, incident, now + self._policy(incident).cooldown, _WHOEVER)
         if isinstance(result, Rejected) or rollback.attempt >= _MOST_ATTEMPTS:
             status = advance.failed_rollback(incident.status, reason, message, now)
-            return await self._record(incident, status, now)
+            # What began to serve since then, while nobody could look, is for another incident to judge.
+            return await self._record(incident, status, rollback.intended_at)
         return await self._fact(incident, lambda status: advance.voided(status, reason, message, now))
 
     async def _note_overdue(self, incident: Incident, rollback: Rollback, error: ResponderError) -> Step:
@@ -262,6 +263,8 @@ class Responder:
         if reverted is not None:
             now = self._clock.now()
             return await self._fact(incident, lambda status: advance.reverted(status, reverted, now))
+        if lags_behind(record.spec, history) and not patience_over(incident, asked_at):
+            return Step(incident, self._decide_every)
         rules, _ = self._matching(incident)
         measured = await self._gatherer.measure_rules(file, rules)
         now = self._clock.now()

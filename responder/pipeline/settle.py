@@ -17,6 +17,7 @@ from responder.rules.facts import values_of
 from responder.rules.measurement import Measurement
 from responder.rules.model import Rule
 from responder.rules.quantities import format_duration
+from responder.workloads.history import History
 from responder.workloads.ledger import Ledger, RevisionRef, Serving
 
 # A condition that can't be measured is waited for so much longer; then what fires is handed over, and what
@@ -63,7 +64,7 @@ def assess_settling(
     truths = [_truth(rule.condition, measurements) for rule in rules]
     if True in truths:
         return SettlingVerdict(Settling.FOLLOWED, "A condition is still true after the time for echoes.")
-    if None in truths and until is not None and now < until + _PATIENCE:
+    if None in truths and not patience_over(incident, now):
         alerts = "its alert still fires" if incident.firing else "that nothing fires may be for want of data"
         return SettlingVerdict(Settling.GOES_ON, f"A condition can't be measured: {alerts}.")
     if None in truths and incident.firing:
@@ -76,6 +77,23 @@ def assess_settling(
             " condition could not be measured.",
         )
     return SettlingVerdict(Settling.OVER, "The time for echoes is over and nothing goes on.")
+
+
+def lags_behind(ledger: Ledger, history: History | None) -> bool:
+    """True while pods are ready of a revision of which the ledger does not say yet that it serves.
+
+    Closed now, the incident would pass for judged with that revision in sight.
+    """
+    serving = {each.revision.uid for each in ledger.servings if each.ended_at is None}
+    return history is not None and any(
+        each.ready_pods > 0 and each.uid not in serving for each in history.revisions
+    )
+
+
+def patience_over(incident: Incident, now: datetime) -> bool:
+    """Whether what nobody can tell is waited for no more."""
+    until = incident.status.times.settle_until
+    return until is None or now >= until + _PATIENCE
 
 
 def _newcomer(incident: Incident, ledger: Ledger) -> Serving | None:

@@ -178,3 +178,47 @@ def test_pods_that_are_back_from_an_outage_make_no_held_alert_matter_again(tmp_p
             assert len(here.incidents()) == 1, here.summary()
 
     run_story(story())
+
+
+def test_a_revision_of_which_the_ledger_is_not_written_yet_is_waited_for(tmp_path: Path) -> None:
+    """It serves just before the time for echoes is over, and whoever closes the incident did not judge it."""
+
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, FOREIGN, **QUICK) as here:
+            await here.rest(timedelta(minutes=3, seconds=30))
+            here.world.release("v2", error_rate=0.05)
+            await here.rest(timedelta(seconds=40))
+            foreign(here, lasts=40 * MINUTE)
+            await here.phase("Settling", 4 * MINUTE)
+            left = here.at("settleUntil") - here.world.clock.now()
+            await here.rest(left - timedelta(seconds=3))
+            here.world.cluster.faults.add(FaultRule("PATCH", "/workloadrecords/", Delay(6)))
+            here.world.release("v3")
+            await here.phase("Closed", MINUTE)
+            here.world.cluster.faults.clear()
+            await here.until(lambda: len(here.incidents()) == 2, MINUTE, "an incident for what still fires")
+            await here.phase("AwaitingDecision", MINUTE, sequence=2)
+            assert here.status(2)["bad"]["uid"] == here.rs_uid("v3")
+
+    run_story(story())
+
+
+def test_a_revision_that_began_while_an_undo_became_too_late_is_judged(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await here.rest(4 * MINUTE)
+            # But not its dry run.
+            here.world.cluster.faults.add(FaultRule("PATCH", "/deployments/[^?]*$", DropBefore()))
+            here.world.release("v2", error_rate=0.3)
+            await here.phase("RollingBack", 3 * MINUTE)
+            await here.stop()
+            here.world.cluster.faults.clear()
+            here.world.release("v3", error_rate=0.3)
+            await here.rest(8 * MINUTE)
+            await here.start()
+            await here.phase("Closed", MINUTE)
+            assert (here.status()["outcome"], here.status()["reason"]) == ("RollbackFailed", "UndoTooLate")
+            await here.phase("AwaitingDecision", MINUTE, sequence=2)
+            assert here.status(2)["bad"]["uid"] == here.rs_uid("v3")
+
+    run_story(story())
