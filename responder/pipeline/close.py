@@ -14,7 +14,7 @@ from responder.clock import Clock
 from responder.incidents.model import AlertEntry, Incident, Status
 from responder.incidents.record import Held, WorkloadRecordSpec, hold
 from responder.incidents.store import IncidentStore
-from responder.pipeline.follow import follow, open_for_held
+from responder.pipeline.follow import follow_on, open_for_held
 
 
 async def close(store: IncidentStore, incident: Incident, status: Status, judged_at: datetime) -> Incident:
@@ -40,7 +40,7 @@ async def finish(store: IncidentStore, clock: Clock, incident: Incident) -> Inci
     if incident.status.followed_by is not None:
         record = await store.ensure_record(incident.key)
         going_on = _with_ends(_going_on(incident), record.spec.held, incident)
-        following = await follow(store, incident.key, sequence, going_on, clock.now())
+        following = await follow_on(store, clock, incident.key, sequence, going_on)
 
     def raise_sequence(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
         return spec.model_copy(update={"next_sequence": max(spec.next_sequence, sequence)})

@@ -38,8 +38,35 @@ async def open_for_held(store: IncidentStore, clock: Clock, record: WorkloadReco
         following = await follow(store, record.key, sequence, entries, clock.now())
         # One that intake opened and that closed since takes nothing any more: the next one does.
         if following is not None and following.phase is not Phase.CLOSED:
-            return following
+            return await _with_late_ends(store, following, record)
     raise Temporary(f"The incidents of {record.key} kept closing while held alerts were written.")
+
+
+async def _with_late_ends(store: IncidentStore, following: Incident, held: WorkloadRecord) -> Incident:
+    """With the ends of what was held that intake noted since: it found no incident yet to write them to."""
+    noted = (await store.ensure_record(following.key)).spec.held
+    ends = {
+        name: entry.model_copy(update={"ends_at": noted[name].ends_at})
+        for name, entry in following.spec.alerts.items()
+        if name in noted and noted[name].ends_at is not None and name in held.spec.held
+        if noted[name].incident == held.spec.held[name].incident
+    }
+    written = await store.write_alerts(following.key, following.spec.sequence, ends) if ends else None
+    return written or following
+
+
+async def follow_on(
+    store: IncidentStore, clock: Clock, key: WorkloadKey, sequence: int, entries: dict[str, AlertEntry]
+) -> Incident | None:
+    """As follow, beyond incidents that closed meanwhile: what they did not take goes to the next one."""
+    for number in range(sequence, sequence + _MOST_CLOSED_MEANWHILE):
+        following = await follow(store, key, number, entries, clock.now())
+        if following is None or following.phase is not Phase.CLOSED:
+            return following
+        entries = {name: each for name, each in entries.items() if name not in following.spec.alerts}
+        if not entries:
+            return following
+    raise Temporary(f"The incidents of {key} kept closing while alerts that go on were written.")
 
 
 async def follow(

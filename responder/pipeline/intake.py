@@ -319,14 +319,16 @@ class Intake:
         ended = {alert.fingerprint: alert for alert in held if not alert.firing}
         if not ended.keys() & record.held.keys():
             return
-        noted = (await self._store.update_record(key, lambda spec: _with_ends(spec, ended))).spec
-        if noted.next_sequence == record.next_sequence:
-            return
-        # The incident that follows was opened since it was looked for.
-        taken = [ended[fingerprint] for fingerprint in ended.keys() & noted.held.keys()]
-        incident = await self._store.write_alerts(key, noted.next_sequence, _entries(taken))
-        if incident is not None and incident.phase is not Phase.CLOSED:
-            self._wake(incident)
+        await self._store.update_record(key, lambda spec: _with_ends(spec, ended))
+        # An incident may have been opened with it since one was looked for.
+        incident = await self._fetch_open(key)
+        taken = (
+            [] if incident is None else [ended[name] for name in ended.keys() & incident.spec.alerts.keys()]
+        )
+        if incident is not None and taken:
+            written = await self._store.write_alerts(key, incident.spec.sequence, _entries(taken))
+            if written is not None and written.phase is not Phase.CLOSED:
+                self._wake(written)
 
 
 def _with_ends(spec: WorkloadRecordSpec, ended: Mapping[str, Alert]) -> WorkloadRecordSpec:

@@ -65,6 +65,31 @@ def test_only_a_revision_that_came_later_makes_what_is_held_matter(tmp_path: Pat
     run_story(story())
 
 
+def test_what_goes_on_is_in_no_incident_that_closed_without_it(tmp_path: Path) -> None:
+    """A new alert opened the one that follows, which is over before the first one's is seen to."""
+
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            store, clock = cluster.store, LoopClock(AT)
+            opened = await store.open(KEY, 1, ENTRIES, AT)
+            first = await close(
+                store, opened, settled(opened.status, AT, KEY.incident_name(2), "goes on"), AT
+            )
+            opened = await store.open(KEY, 2, {"f2": ENTRIES["f1"]}, AT)
+            second = await close(store, opened, settled(opened.status, AT, None, "over"), AT)
+            await finish(store, clock, second)
+            following = await finish(store, clock, first)
+            assert following is not None
+            assert (following.phase, following.spec.sequence) == (Phase.OPEN, 3)
+            assert following.firing == ENTRIES
+            # Once more, as after a crash: the same.
+            again = await finish(store, clock, first)
+            assert again is not None
+            assert again.name == following.name
+
+    run_story(story())
+
+
 def test_an_incident_that_was_over_meanwhile_holds_nothing_anew(tmp_path: Path) -> None:
     """A judgement on what is long stale gets its 409, and what was noted since stays."""
 

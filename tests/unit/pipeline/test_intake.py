@@ -17,11 +17,12 @@ from responder.incidents.model import MAX_ALERTS, Incident
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec
 from responder.incidents.store import IncidentStore
 from responder.pipeline.close import close, finish
-from responder.pipeline.follow import follow
+from responder.pipeline.follow import follow, open_for_held
 from responder.pipeline.intake import IntakeUnavailable, Receipt
 from responder.sandbox.api.faults import Delay, FaultRule
 from responder.tasks import together
 from responder.workloads.key import WorkloadKey
+from responder.workloads.ledger import RevisionRef, Serving
 from tests.property.deliveries import Instance, Tale
 from tests.property.desk import KEY, Desk, alert_of, desk
 from tests.shared import run_story
@@ -164,6 +165,35 @@ def test_an_end_that_meets_the_opening_of_what_follows_reaches_it(tmp_path: Path
             store.before_update = lambda: finish(here.leader, here.clock, closed)
             here.replicas[0].intake._store = store
             await here.replicas[0].intake.take([end_of(FIRST, here)])
+            assert not (await only_incident(here, 2)).firing
+
+    run_story(story())
+
+
+@pytest.mark.parametrize("noted_first", [True, False])
+def test_an_end_reaches_the_incident_that_opens_for_what_is_held(tmp_path: Path, noted_first: bool) -> None:
+    """Noted after the record was read by which it opens, or looked for just before it opens."""
+
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            await deliver(here, FIRST)
+            await finish(here.leader, here.clock, await close_first(here))
+            at = here.clock.now() + timedelta(seconds=1)
+            newcomer = Serving(
+                revision=RevisionRef(uid="v3", replica_set="v3", hash="3"), seen=True, noticed_at=at
+            )
+            record = await here.leader.update_record(
+                KEY, lambda spec: spec.model_copy(update={"servings": (newcomer,)})
+            )
+            intake = here.replicas[0].intake
+            if noted_first:
+                await intake.take([end_of(FIRST, here)])
+                await open_for_held(here.leader, here.clock, record)
+            else:
+                store = Interrupted(here.replicas[0].kubernetes)
+                store.before_update = lambda: open_for_held(here.leader, here.clock, record)
+                intake._store = store
+                await intake.take([end_of(FIRST, here)])
             assert not (await only_incident(here, 2)).firing
 
     run_story(story())
