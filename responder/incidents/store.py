@@ -259,7 +259,9 @@ class IncidentStore:
         found = await self.find_record(key)
         if found is not None:
             return found
-        spec = WorkloadRecordSpec(workload=WorkloadRef(kind=key.kind, name=key.name))
+        spec = WorkloadRecordSpec(
+            workload=WorkloadRef(kind=key.kind, name=key.name), next_sequence=await self._find_next(key)
+        )
         body = {
             "apiVersion": API_VERSION,
             "kind": "WorkloadRecord",
@@ -274,6 +276,19 @@ class IncidentStore:
             return parse_record(await self._kubernetes.create(paths.workloadrecords(key.namespace), body))
         except AlreadyExists:
             return parse_record(await self._kubernetes.get(_record_path(key)))
+
+    async def _find_next(self, key: WorkloadKey) -> int:
+        """The number of the workload's last incident while that is open, else the next one.
+
+        Incidents outlive a record that somebody deleted, and none of them is opened again.
+        """
+        selector = f"{WORKLOAD_LABEL}={key.label_value}"
+        listed = await self._kubernetes.list(paths.incidents(key.namespace), label_selector=selector)
+        numbers = (
+            int(item["spec"]["sequence"]) + ((item.get("status") or {}).get("phase") == Phase.CLOSED)
+            for item in listed.items
+        )
+        return max(numbers, default=1)
 
     async def update_record(
         self, key: WorkloadKey, change: Callable[[WorkloadRecordSpec], WorkloadRecordSpec]

@@ -14,6 +14,7 @@ import pytest
 from responder.alerts.model import Alert
 from responder.incidents.advance import settled
 from responder.incidents.model import MAX_ALERTS, Incident
+from responder.incidents.phases import Phase
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec
 from responder.incidents.store import IncidentStore
 from responder.pipeline.close import close, finish
@@ -195,6 +196,23 @@ def test_an_end_reaches_the_incident_that_opens_for_what_is_held(tmp_path: Path,
                 intake._store = store
                 await intake.take([end_of(FIRST, here)])
             assert not (await only_incident(here, 2)).firing
+
+    run_story(story())
+
+
+@pytest.mark.parametrize("last", [Phase.OPEN, Phase.CLOSED])
+def test_a_record_that_somebody_deleted_is_made_anew_beyond_its_incidents(
+    tmp_path: Path, last: Phase
+) -> None:
+    async def story() -> None:
+        async with staged(tmp_path) as here:
+            for number in range(1, 10):
+                opened = await here.leader.open(KEY, number, {}, here.clock.now())
+                phase = Phase.CLOSED if number < 9 else last
+                await here.leader.record(opened, opened.status.model_copy(update={"phase": phase}))
+            assert await deliver(here, FIRST) == Receipt(accepted=1, held=0)
+            taken = await only_incident(here, 9 if last is Phase.OPEN else 10)
+            assert set(taken.firing) == {FIRST.name}
 
     run_story(story())
 
