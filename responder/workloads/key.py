@@ -10,6 +10,8 @@ from dataclasses import dataclass
 KIND_BY_LABEL = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 
 _NAME_LIMIT = 253  # Source: Kubernetes pkg/apis/core/validation, RFC 1123 subdomain
+# Room for "-" and a 12-digit sequence number, and for "-" and the 10-digit digest of a Decision.
+_ROOM = 13 + 11
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,12 +27,12 @@ class WorkloadKey:
 
     @property
     def record_name(self) -> str:
-        """The name of this workload's WorkloadRecord; unique in the namespace, at most 240 characters."""
+        """The name of this workload's WorkloadRecord; unique in the namespace, at most 229 characters."""
         name = f"{self.kind.lower()}-{self.name}"
-        if len(name) <= _NAME_LIMIT - 13:  # leaves room for "-" and a 12-digit sequence number
+        if len(name) <= _NAME_LIMIT - _ROOM:
             return name
         digest = hashlib.sha256(name.encode()).hexdigest()[:10]
-        return f"{name[: _NAME_LIMIT - 13 - 11]}-{digest}"
+        return f"{name[: _NAME_LIMIT - _ROOM - 11]}-{digest}"
 
     @property
     def label_value(self) -> str:
