@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from responder.alerts.model import Alert
 from responder.errors import Permanent
 from responder.incidents.notifications import Notifications
 from responder.incidents.phases import Outcome, Phase
@@ -73,6 +74,17 @@ class AlertEntry(Record):
         ends = [at for at in (self.ends_at, news.ends_at) if at is not None]
         starts_at = max(self.starts_at, news.starts_at)
         return news.model_copy(update={"starts_at": starts_at, "ends_at": max(ends, default=None)})
+
+
+def record_alert(alert: Alert) -> AlertEntry:
+    """The alert, as it is recorded."""
+    return AlertEntry(
+        labels=dict(alert.labels),
+        annotations=dict(alert.annotations),
+        starts_at=alert.starts_at,
+        ends_at=alert.ends_at,
+        generator_url=alert.generator_url,
+    )
 
 
 # What a thousand incidents' verdicts say in the same words is in memory once.

@@ -17,7 +17,7 @@ from responder.alerts.model import Alert, AlertGroup
 from responder.clients.kubernetes import AlreadyExists, Invalid, NotFound, TooLarge
 from responder.clock import Clock
 from responder.errors import ResponderError, Temporary
-from responder.incidents.model import MAX_ALERTS, AlertEntry, Incident
+from responder.incidents.model import MAX_ALERTS, AlertEntry, Incident, record_alert
 from responder.incidents.phases import Phase
 from responder.incidents.record import Held, WorkloadRecordSpec, is_new_instance
 from responder.incidents.store import IncidentStore
@@ -352,14 +352,4 @@ def _split(alerts: list[Alert], record: WorkloadRecordSpec) -> tuple[list[Alert]
 
 
 def _entries(alerts: list[Alert]) -> dict[str, AlertEntry]:
-    return {alert.fingerprint: _entry(alert) for alert in alerts}
-
-
-def _entry(alert: Alert) -> AlertEntry:
-    return AlertEntry(
-        labels=dict(alert.labels),
-        annotations=dict(alert.annotations),
-        starts_at=alert.starts_at,
-        ends_at=alert.ends_at,
-        generator_url=alert.generator_url,
-    )
+    return {alert.fingerprint: record_alert(alert) for alert in alerts}

@@ -19,6 +19,7 @@ from responder.incidents.model import (
     IncidentSpec,
     Metadata,
     WorkloadRef,
+    record_alert,
 )
 from responder.incidents.phases import Phase
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, is_new_instance
@@ -93,7 +94,7 @@ class Look:
         """What taking these alerts of one workload in would do, as intake does it."""
         record = await self._store.ensure_record(key)
         sequence = record.spec.next_sequence
-        entries = {alert.fingerprint: _entry(alert) for alert in alerts}
+        entries = {alert.fingerprint: record_alert(alert) for alert in alerts}
         held = tuple(a for a in alerts if not is_new_instance(a, record.spec.held.get(a.fingerprint)))
         try:
             there = await self._store.get(key.namespace, key.incident_name(sequence))
@@ -131,16 +132,6 @@ def why_not_judged(incident: Incident) -> str:
     if incident.phase.undecided:
         return "No rule speaks of its alerts."
     return f"Nothing is left to decide: the incident is {incident.phase}."
-
-
-def _entry(alert: Alert) -> AlertEntry:
-    return AlertEntry(
-        labels=dict(alert.labels),
-        annotations=dict(alert.annotations),
-        starts_at=alert.starts_at,
-        ends_at=alert.ends_at,
-        generator_url=alert.generator_url,
-    )
 
 
 def _empty_record(key: WorkloadKey) -> WorkloadRecord:
