@@ -16,7 +16,7 @@ from responder.sandbox.traffic import PodFacts
 _EVERY = (
     *("flap target", "flap bad", "crash target", "relabel bad as stranger"),
     *("stall endpointslice", "stall kubelet", "resume all"),
-    *("touch workload", "release v3", "delete a target pod", "second service"),
+    *("touch workload", "release v3", "delete a target pod", "second service", "retarget service"),
 )
 _SCALED = ("scale up", "scale down", "scale to zero", "scale back")
 
