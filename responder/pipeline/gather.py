@@ -57,9 +57,9 @@ class Cluster:
     ledger: Ledger
     freezes: tuple[Freeze, ...]
     answer: Answer | None
-    read_at: datetime
     # Canaries and Rollouts of the namespace; None where they were to be looked at and may not be.
-    drivers: tuple[Object, ...] | None = ()
+    drivers: tuple[Object, ...] | None
+    read_at: datetime
 
     @property
     def bad(self) -> Revision | None:
@@ -253,15 +253,15 @@ class Gatherer:
             freezes = group.create_task(self.read_shared_freezes(key.namespace))
             answer = group.create_task(self._read_answer(incident))
             drivers = group.create_task(self._read_drivers(key.namespace))
-        found = history.result()
-        marks = () if found is None else _freeze(found.workload.raw, str(key), self._clock.now())
+        found, now = history.result(), self._clock.now()
+        marks = () if found is None else _freeze(found.workload.raw, str(key), now)
         return Cluster(
-            found,
-            record.result().spec,
-            (*marks, *freezes.result().marks),
-            answer.result(),
-            self._clock.now(),
-            drivers.result(),
+            history=found,
+            ledger=record.result().spec,
+            freezes=(*marks, *freezes.result().marks),
+            answer=answer.result(),
+            drivers=drivers.result(),
+            read_at=now,
         )
 
     async def _look_at_owners(
