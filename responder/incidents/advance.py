@@ -182,8 +182,8 @@ def voided(status: Status, reason: str, message: str, now: datetime) -> Status:
 
 
 def overdue(status: Status, message: str, now: datetime) -> Status:
-    """The time for the undo is over, and whether it takes effect can't be told: people have to know."""
-    text = f"The rollback is overdue, and it can't be told whether it still takes effect: {message}"
+    """The time for the undo is over, and what became of it can't be told or kept: people have to know."""
+    text = f"The rollback is overdue, and what became of it can't be told or written down: {message}"
     page = Page(reason=UNDO_OVERDUE, message=text, at=now)
     status = status.model_copy(update={"reason": UNDO_OVERDUE, "message": text, "page": page})
     return noted(status, now, UNDO_OVERDUE, text)

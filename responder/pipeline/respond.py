@@ -165,11 +165,12 @@ class Responder:
         rollback = _rollback(incident)
         try:
             result = await self._undoer.undo_or_void(incident, rollback, seen)
+            if isinstance(result, Applied):
+                await remember_rollback(self._store, incident, self._clock.now())
         except ResponderError as error:
             return await self._note_overdue(incident, rollback, error)
         now = self._clock.now()
         if isinstance(result, Applied):
-            await remember_rollback(self._store, incident, now)
             self._on_applied(incident.key)
             generation, within = result.generation, self._policy(incident).within
             return await self._fact(incident, lambda status: advance.applied(status, generation, now, within))
@@ -184,7 +185,7 @@ class Responder:
         return await self._fact(incident, lambda status: advance.voided(status, reason, message, now))
 
     async def _note_overdue(self, incident: Incident, rollback: Rollback, error: ResponderError) -> Step:
-        """Page once for an undo that is late and can neither be carried out nor given up; else raise."""
+        """Page once for an undo that is late and can't be carried out, kept or given up; else raise."""
         now, message = self._clock.now(), str(error)
         if now <= rollback.deadline_at or incident.status.reason == advance.UNDO_OVERDUE:
             raise error

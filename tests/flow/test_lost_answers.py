@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from responder.sandbox.api.faults import DropAfter, DropBefore, Effect, FaultRule, Hang, Late, Refuse
+from responder.sandbox.api.faults import Delay, DropAfter, DropBefore, Effect, FaultRule, Hang, Late, Refuse
 from responder.sandbox.inboxes.pagerduty import AlertState
 from responder.workloads.views import FREEZE
 from tests.flow.harness import NAMESPACES, SHORT, Stage, stage
@@ -79,6 +79,27 @@ def test_the_undo_takes_effect_once_whatever_becomes_of_its_answer(
         assert len(here.world.cluster.faults.taken) == count
         # By what took effect, told or not.
         assert len(here.undos()) == 1
+
+    play(tmp_path, story)
+
+
+def test_an_undo_that_can_not_be_written_down_pages(tmp_path: Path) -> None:
+    """It took effect, and waits to be remembered before it is proven: people have to know."""
+
+    async def story(here: Stage) -> None:
+        strike(here, "PATCH", DEPLOYMENT, Delay(3.0), None)
+        here.world.release("v2", error_rate=0.1)
+        await here.phase("RollingBack", SOON)
+        strike(here, "PATCH", "/workloadrecords/", Refuse(403), None)
+        await here.reason("UndoOverdue", timedelta(minutes=8))
+        await here.rest(timedelta(seconds=5))
+        page = here.page()
+        assert page is not None
+        assert "overdue" in page.summary
+        assert here.versions == ["v1", "v2", "v1"]
+        here.world.cluster.faults.clear()
+        await rolled_back(here)
+        assert len(here.undos()) == page.pages == 1
 
     play(tmp_path, story)
 
