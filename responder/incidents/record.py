@@ -24,7 +24,8 @@ class Held(Record):
 
     `vanished_at` is set while every Alertmanager is without it, and it may have ended with nobody told.
     `taken_at` is the instant as of which its incident was judged to be over: a revision that is found to
-    serve only after it makes an instance that still fires matter again.
+    serve only after it makes an instance that still fires matter again. `recovered_at` is set where that was
+    judged by a condition measured to be false: what begins to fire after it is another instance.
     """
 
     starts_at: datetime
@@ -33,6 +34,7 @@ class Held(Record):
     incident: str
     labels: dict[str, str] = Field(default_factory=dict)
     taken_at: datetime | None = None
+    recovered_at: datetime | None = None
     last_seen_at: datetime
 
     @property
@@ -106,17 +108,23 @@ def is_new_instance(alert: Alert, held: Held | None) -> bool:
 
     startsAt differs between two Prometheus servers and after a restart, so a different one alone, without an
     end in between, is still the same instance. An end from before the held start is that of an earlier one.
-    One that vanished may be back, from a silence, with its old start; with a later one it is another.
+    One that vanished may be back, from a silence, with its old start; with a later one it is another. So is
+    one that began after the condition was false: its end may have come while nobody could be told.
     """
     if not alert.firing:
         return False
     if held is None:
         return True
+    if held.recovered_at is not None and alert.starts_at > max(held.starts_at, held.recovered_at):
+        return True
     return held.ended_at is not None and alert.starts_at > held.ended_at
 
 
-def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[str, Held]:
-    """The instances of an incident that was judged to be over at that instant, as they are held."""
+def hold(entries: dict[str, AlertEntry], incident: str, at: datetime, *, recovered: bool) -> dict[str, Held]:
+    """The instances of an incident that was judged to be over at that instant, as they are held.
+
+    `recovered` says that it was judged so because its condition was measured to be false.
+    """
     return {
         fingerprint: Held(
             starts_at=entry.starts_at,
@@ -125,6 +133,7 @@ def hold(entries: dict[str, AlertEntry], incident: str, at: datetime) -> dict[st
             incident=incident,
             labels=entry.labels,
             taken_at=at,
+            recovered_at=at if recovered else None,
             last_seen_at=at,
         )
         for fingerprint, entry in entries.items()

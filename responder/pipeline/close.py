@@ -17,12 +17,15 @@ from responder.incidents.store import IncidentStore
 from responder.pipeline.follow import follow_on, open_for_held
 
 
-async def close(store: IncidentStore, incident: Incident, status: Status, judged_at: datetime) -> Incident:
+async def close(
+    store: IncidentStore, incident: Incident, status: Status, judged_at: datetime, *, recovered: bool
+) -> Incident:
     """Write the closing status. Raises Conflict when the incident changed since it was judged.
 
-    `judged_at` is an instant before anything was read of what the judgement rests on.
+    `judged_at` is an instant before anything was read of what the judgement rests on; `recovered` says that
+    this was a condition measured to be false.
     """
-    held = hold(incident.spec.alerts, incident.name, judged_at)
+    held = hold(incident.spec.alerts, incident.name, judged_at, recovered=recovered)
 
     def keep(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
         if spec.next_sequence > incident.spec.sequence:

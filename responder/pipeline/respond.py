@@ -147,7 +147,8 @@ class Responder:
         if judgement.course is Course.LEAVE:
             until = facts.now + file.rollback.cooldown
             await leave_alone(self._store, incident, until, judgement.by)
-        step = await self._record(incident, status, asked_at)
+        recovered = judgement.course is Course.RECOVERED
+        step = await self._record(incident, status, asked_at, recovered=recovered)
         if judgement.course is Course.WAIT and facts.others is not None:
             left = facts.others.received_at + facts.others.brake.wait - facts.now
             return replace(step, pause=min(step.pause, left))
@@ -279,17 +280,19 @@ class Responder:
             else None
         )
         status = advance.settled(incident.status, now, followed_by, verdict.message)
-        return await self._record(incident, status, asked_at)
+        return await self._record(incident, status, asked_at, recovered=verdict.recovered)
 
     async def _judge_unattributed(self, incident: Incident) -> Step:
         """No rule speaks of these alerts: people are told, and nothing is touched."""
         now = self._clock.now()
         return await self._record(incident, judge_unattributed(incident, now), now)
 
-    async def _record(self, incident: Incident, status: Status, asked_at: datetime) -> Step:
+    async def _record(
+        self, incident: Incident, status: Status, asked_at: datetime, *, recovered: bool = False
+    ) -> Step:
         """Write what was judged on what was read from then on, if it says anything new."""
         if status.phase is Phase.CLOSED:
-            closed = await close(self._store, incident, status, asked_at)
+            closed = await close(self._store, incident, status, asked_at, recovered=recovered)
             self._metrics.incidents.labels(str(status.outcome), status.reason).inc()
             return Step(closed, AT_ONCE)
         if fit_status(incident, status) != incident.status:

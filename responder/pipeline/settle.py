@@ -35,10 +35,11 @@ class Settling(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SettlingVerdict:
-    """The next thing, and why."""
+    """The next thing, and why. `recovered` where every condition was measured to be false."""
 
     settling: Settling
     message: str
+    recovered: bool = False
 
 
 def assess_settling(
@@ -76,7 +77,9 @@ def assess_settling(
             f"Nothing fires, but that may be for want of data: for {waited} after the time for echoes a"
             " condition could not be measured.",
         )
-    return SettlingVerdict(Settling.OVER, "The time for echoes is over and nothing goes on.")
+    return SettlingVerdict(
+        Settling.OVER, "The time for echoes is over and nothing goes on.", recovered=bool(truths)
+    )
 
 
 def lags_behind(ledger: Ledger, history: History | None) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from responder.sandbox.alertmanager.alerts import Alert
 from responder.sandbox.prometheus.labels import labels_of
 from responder.sandbox.world import HOME
+from responder.workloads.views import FREEZE
 from tests.flow.harness import INCIDENTS, QUICK, SHORT, Stage, stage
 from tests.shared import run_story
 
@@ -34,12 +35,18 @@ def test_two_of_them_deliver_everything_twice(tmp_path: Path) -> None:
     run_story(story())
 
 
+def deliver_nowhere(here: Stage) -> None:
+    """From now on nothing that Alertmanager sends arrives."""
+    (manager,) = here.world.alertmanagers
+    nowhere = replace(manager.route.receiver, url=f"{here.world.inboxes_url}/nowhere")
+    manager.route = replace(manager.route, receiver=nowhere)
+
+
 def test_a_delivery_that_got_lost_is_found(tmp_path: Path) -> None:
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
             (manager,) = here.world.alertmanagers
-            nowhere = replace(manager.route.receiver, url=f"{here.world.inboxes_url}/nowhere")
-            manager.route = replace(manager.route, receiver=nowhere)
+            deliver_nowhere(here)
             await here.rest(4 * MINUTE)
             await here.stop()
             here.world.release("v2", error_rate=0.05)
@@ -54,6 +61,27 @@ def test_a_delivery_that_got_lost_is_found(tmp_path: Path) -> None:
             # The end of the alert is not delivered either.
             await here.phase("Closed", 8 * MINUTE)
             assert len(here.incidents()) == 1, here.summary()
+
+    run_story(story())
+
+
+def test_an_alert_that_fires_anew_after_an_end_that_nobody_was_told_is_another_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with stage(tmp_path, SHORT, **QUICK) as here:
+            await here.rest(timedelta(minutes=3, seconds=30))
+            here.annotate_workload(FREEZE, "audit")
+            here.world.release("v2", error_rate=0.3)
+            await here.reason("Frozen", 4 * MINUTE)
+            deliver_nowhere(here)
+            here.degrade("v2", error_rate=0.0)
+            await here.phase("Closed", 4 * MINUTE)
+            assert here.status()["outcome"] == "Recovered"
+            (held,) = here.record()["spec"]["held"].values()
+            assert "endsAt" not in held
+            here.degrade("v2", error_rate=0.3)
+            await here.until(lambda: len(here.incidents()) == 2, 4 * MINUTE, "an incident for what is new")
+            (manager,) = here.world.alertmanagers
+            assert manager.notifications_failed > 0
 
     run_story(story())
 

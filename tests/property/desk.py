@@ -249,7 +249,7 @@ class Desk:
             if what == "follow" and incident.firing:
                 followed_by = KEY.incident_name(incident.spec.sequence + 1)
             status = settled(incident.status, self.clock.now(), followed_by, "over")
-            closed = await close(self.leader, incident, status, self.clock.now())
+            closed = await close(self.leader, incident, status, self.clock.now(), recovered=False)
             await finish(self.leader, self.clock, closed)
             await self.leader.unmark(closed)
 

@@ -65,7 +65,7 @@ def test_an_alert_that_is_written_meanwhile_keeps_its_incident_from_closing(tmp_
             judged = await opened(here)
             await here.replicas[1].intake.take([alert_of(SLOW, 0, firing=True)])
             with pytest.raises(Conflict):
-                await close(here.leader, judged, ended(judged, here.clock), here.clock.now())
+                await close(here.leader, judged, ended(judged, here.clock), here.clock.now(), recovered=False)
             found = await here.leader.get(KEY.namespace, judged.name)
             assert found.phase is Phase.OPEN
             assert set(found.firing) == {"HighErrorRate", "Slow"}
@@ -156,7 +156,7 @@ def test_late_news_of_an_earlier_instance_does_not_hide_the_one_that_fires(
             await second.take([alert_of(ERRORS, 1, firing=firing)])
             incident = await here.leader.get(KEY.namespace, KEY.incident_name(1))
             assert "HighErrorRate" in incident.firing
-            await close(here.leader, incident, ended(incident, here.clock), here.clock.now())
+            await close(here.leader, incident, ended(incident, here.clock), here.clock.now(), recovered=False)
             receipt = await first.take([alert_of(again, 0, firing=True)])
             assert (receipt.accepted, receipt.held) == (0, 1)
 

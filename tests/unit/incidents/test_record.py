@@ -31,11 +31,14 @@ def alert(starts: int, ends: int | None = None) -> Alert:
     return Alert("f1", {"alertname": "A"}, {}, AT + timedelta(minutes=starts), minute(ends), "")
 
 
-def held(starts: int, ends: int | None = None, vanished: int | None = None) -> Held:
+def held(
+    starts: int, ends: int | None = None, vanished: int | None = None, recovered: int | None = None
+) -> Held:
     return Held(
         starts_at=AT + timedelta(minutes=starts),
         ends_at=minute(ends),
         vanished_at=minute(vanished),
+        recovered_at=minute(recovered),
         incident="i-1",
         last_seen_at=AT,
     )
@@ -65,6 +68,12 @@ def held(starts: int, ends: int | None = None, vanished: int | None = None) -> H
         (alert(7), held(6, 5, vanished=8), False),
         # The end itself, delivered later than it was missed.
         (alert(6), held(0, 5, vanished=8), True),
+        # The condition was false in between, so there was an end, though nobody was told.
+        (alert(6), held(0, recovered=5), True),
+        (alert(5), held(0, recovered=5), False),
+        # It goes on although the condition is false: by a clock that is behind, or a rule that keeps it so.
+        (alert(6), held(6, recovered=5), False),
+        (alert(0), held(0, recovered=5), False),
     ],
 )
 def test_new_instance(delivered: Alert, known: Held | None, new: bool) -> None:
@@ -78,7 +87,7 @@ def test_what_an_incident_took_is_held_as_it_was() -> None:
         "f2": AlertEntry(labels=labels, starts_at=AT, ends_at=AT + timedelta(minutes=3)),
         "f3": AlertEntry(labels=labels, starts_at=AT, vanished_at=AT + timedelta(minutes=3)),
     }
-    kept = hold(entries, "i-7", AT + timedelta(hours=1))
+    kept = hold(entries, "i-7", AT + timedelta(hours=1), recovered=False)
     assert {key: entry.firing for key, entry in kept.items()} == {"f1": True, "f2": False, "f3": False}
     assert {entry.incident for entry in kept.values()} == {"i-7"}
     assert not any(is_new_instance(Alert(key, labels, {}, AT, None, ""), kept[key]) for key in kept)

@@ -29,7 +29,9 @@ MINUTE = timedelta(minutes=1)
 def holding(entries: dict[str, AlertEntry], serves_from: datetime) -> Callable[..., WorkloadRecordSpec]:
     """A record that holds these since AT, and a revision that was found to serve at that instant."""
     servings = (Serving(revision=V3, seen=True, first_serving_at=serves_from, noticed_at=serves_from),)
-    return lambda spec: spec.holding(hold(entries, "i-0", AT)).model_copy(update={"servings": servings})
+    return lambda spec: spec.holding(hold(entries, "i-0", AT, recovered=False)).model_copy(
+        update={"servings": servings}
+    )
 
 
 def test_what_is_held_goes_to_no_incident_that_closed_meanwhile(tmp_path: Path) -> None:
@@ -72,11 +74,10 @@ def test_what_goes_on_is_in_no_incident_that_closed_without_it(tmp_path: Path) -
         async with deployed(tmp_path) as cluster:
             store, clock = cluster.store, LoopClock(AT)
             opened = await store.open(KEY, 1, ENTRIES, AT)
-            first = await close(
-                store, opened, settled(opened.status, AT, KEY.incident_name(2), "goes on"), AT
-            )
+            over = settled(opened.status, AT, KEY.incident_name(2), "goes on")
+            first = await close(store, opened, over, AT, recovered=False)
             opened = await store.open(KEY, 2, {"f2": ENTRIES["f1"]}, AT)
-            second = await close(store, opened, settled(opened.status, AT, None, "over"), AT)
+            second = await close(store, opened, settled(opened.status, AT, None, "over"), AT, recovered=False)
             await finish(store, clock, second)
             following = await finish(store, clock, first)
             assert following is not None
@@ -98,7 +99,7 @@ def test_an_incident_that_was_over_meanwhile_holds_nothing_anew(tmp_path: Path) 
             store, clock = cluster.store, LoopClock(AT)
             opened = await store.open(KEY, 1, ENTRIES, AT)
             over = settled(opened.status, AT, None, "over")
-            closed = await close(store, opened, over, AT)
+            closed = await close(store, opened, over, AT, recovered=False)
             end = AT + MINUTE
 
             def note_end(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
@@ -108,7 +109,7 @@ def test_an_incident_that_was_over_meanwhile_holds_nothing_anew(tmp_path: Path) 
             await store.update_record(KEY, note_end)
             for _ in range(2):
                 with pytest.raises(Conflict):
-                    await close(store, opened, over, AT)
+                    await close(store, opened, over, AT, recovered=False)
                 held = (await store.ensure_record(KEY)).spec.held
                 assert [each.ended_at for each in held.values()] == [end]
                 await finish(store, clock, closed)
@@ -122,7 +123,7 @@ def test_an_end_that_came_while_an_incident_was_followed_reaches_the_one_that_fo
             store, clock = cluster.store, LoopClock(AT)
             opened = await store.open(KEY, 1, many(2, "f"), AT)
             over = settled(opened.status, AT, KEY.incident_name(2), "goes on")
-            closed = await close(store, opened, over, AT)
+            closed = await close(store, opened, over, AT, recovered=False)
 
             def note_end(spec: WorkloadRecordSpec) -> WorkloadRecordSpec:
                 ended = spec.held["f1"].model_copy(update={"ends_at": AT + MINUTE})

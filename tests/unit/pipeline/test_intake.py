@@ -83,7 +83,7 @@ def test_an_incident_that_closed_unseen_takes_no_more(tmp_path: Path) -> None:
             here.replicas[0].following.cancel()
             incident = await only_incident(here)
             status = settled(incident.status, here.clock.now(), None, "over")
-            closed = await close(here.leader, incident, status, here.clock.now())
+            closed = await close(here.leader, incident, status, here.clock.now(), recovered=False)
             await finish(here.leader, here.clock, closed)
             assert await deliver(here, FIRST) == Receipt(accepted=0, held=1)
             assert await deliver(here, SECOND) == Receipt(accepted=1, held=0)
@@ -133,7 +133,7 @@ async def close_first(here: Desk, *, followed: bool = False) -> Incident:
     """End the first incident, up to the writing of what follows."""
     incident = await only_incident(here)
     status = settled(incident.status, here.clock.now(), KEY.incident_name(2) if followed else None, "over")
-    return await close(here.leader, incident, status, here.clock.now())
+    return await close(here.leader, incident, status, here.clock.now(), recovered=False)
 
 
 def end_of(instance: Instance, here: Desk) -> Alert:

@@ -165,7 +165,9 @@ def test_what_is_held_goes_once_it_was_looked_for_and_away_for_as_long_as_it_rep
     async def story() -> None:
         async with deployed(tmp_path) as cluster:
             store, clock = IncidentStore(cluster.responder), LoopClock(AT)
-            await store.update_record(KEY, lambda spec: spec.holding(hold(ENTRIES, "i-1", AT - 5 * HOUR)))
+            await store.update_record(
+                KEY, lambda spec: spec.holding(hold(ENTRIES, "i-1", AT - 5 * HOUR, recovered=False))
+            )
             async with looking(store, clock):
                 await clock.sleep(30)
                 assert (await held(store))["f1"].firing
@@ -185,7 +187,9 @@ def test_what_one_of_two_has_is_seen_while_the_other_is_away(tmp_path: Path) -> 
     async def story() -> None:
         async with deployed(tmp_path) as cluster:
             store, clock = IncidentStore(cluster.responder), LoopClock(AT)
-            await store.update_record(KEY, lambda spec: spec.holding(hold(ENTRIES, "i-1", AT - 3 * HOUR)))
+            await store.update_record(
+                KEY, lambda spec: spec.holding(hold(ENTRIES, "i-1", AT - 3 * HOUR, recovered=False))
+            )
             here, there = Listing(firing()), Listing()
             there.away = True
             async with looking(store, clock, alertmanagers=(here, there), intake=Taking()):
@@ -205,7 +209,9 @@ def test_looks_in_a_row_begin_anew_when_one_was_away_in_between(tmp_path: Path) 
         async with deployed(tmp_path) as cluster:
             store, clock = IncidentStore(cluster.responder), LoopClock(AT)
             incident = await store.open(KEY, 1, ENTRIES, AT)
-            await store.update_record(KEY, lambda spec: spec.holding(hold(ENTRIES, "i-1", AT)))
+            await store.update_record(
+                KEY, lambda spec: spec.holding(hold(ENTRIES, "i-1", AT, recovered=False))
+            )
             drivers, flapping = Driving([incident]), Listing()
             async with looking(store, clock, alertmanagers=(flapping,), drivers=drivers):
                 await clock.sleep(30)
