@@ -117,7 +117,7 @@ def _read(path: Path, findings: Findings) -> str | None:
 
 def _parse(text: str, findings: Findings) -> _Loaded | None:
     root = compose(text, findings)
-    if root is None:
+    if root is None or _is_of_another_kind(root, findings):
         return None
     fields = Fields(root, findings, "the file", FILE_KEYS, _hint_section)
     if not isinstance(root, yaml.MappingNode):
@@ -168,6 +168,19 @@ def _hint_section(value: yaml.Node) -> str:
     likely = max(sections, key=lambda name: len(under.intersection(sections[name])))
     found = under.intersection(sections[likely])
     return f"did you mean it under {likely}? (indentation)" if found else ""
+
+
+def _is_of_another_kind(root: yaml.Node, findings: Findings) -> bool:
+    """Whether it is; recorded alone then, as all else in the file would be a mistake as well."""
+    pairs = root.value if isinstance(root, yaml.MappingNode) else ()
+    kind = next((value for key, value in pairs if key.value == "kind"), None)
+    if not isinstance(kind, yaml.ScalarNode) or kind.value in ("", KIND):
+        return False
+    if kind.value == "SandboxScenario":
+        findings.add(kind, "kind: this is a scenario, no rule file: play it by `responder sandbox FILE`")
+    else:
+        findings.add(kind, f"kind: {kind.value!r} is no kind known here: write {KIND}")
+    return True
 
 
 def _check_header(fields: Fields) -> None:

@@ -17,6 +17,7 @@ from responder.errors import ResponderError
 from responder.sandbox.scenarios.model import NoSuchWorkloadError, Scenario
 
 _LARGEST_BYTES = 256 * 1024
+_KIND = "SandboxScenario"
 EXAMPLE = Path(__file__).parent / "bad-release.yaml"
 
 
@@ -41,6 +42,8 @@ def load_scenario(path: Path) -> Scenario:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         raise ScenarioError(f"{path}:{line}: is no YAML: {error.problem}") from error
+    if isinstance(content, dict) and content.get("kind") not in (None, _KIND):
+        raise ScenarioError(f"{path}:{_line_of(node, ('kind',))}: {_of_another_kind(content['kind'])}")
     try:
         return Scenario.model_validate(content)
     except ValidationError as error:
@@ -50,6 +53,13 @@ def load_scenario(path: Path) -> Scenario:
             for place in (_place_of(mistake),)
         ]
         raise ScenarioError("\n".join(mistakes)) from None
+
+
+def _of_another_kind(kind: object) -> str:
+    """What the file is instead; told alone, as all else in it would be a mistake as well."""
+    if kind == "RuleFile":
+        return f"kind: this is a rule file: give it by --rules, and a file of kind {_KIND} as the scenario"
+    return f"kind: {kind!r} is no kind known here: write {_KIND}"
 
 
 def _place_of(mistake: ErrorDetails) -> tuple[int | str, ...]:
@@ -64,7 +74,9 @@ def _said(place: Sequence[int | str], mistake: ErrorDetails) -> str:
     if mistake["type"] == "missing":
         words = "is needed, and is not there"
     elif mistake["type"] == "extra_forbidden":
-        meant = get_close_matches(str(place[-1]), _keys(), n=1)
+        written = str(place[-1])
+        # What is a key elsewhere is none here, and can't be what was meant.
+        meant = get_close_matches(written, [key for key in _keys() if key != written], n=1)
         words = f"is no key here; {f'did you mean {meant[0]}?' if meant else 'take it out'}"
     return f"{where}: {words}" if where else words
 

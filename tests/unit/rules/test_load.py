@@ -51,6 +51,19 @@ def errors_of(text: str) -> list[str]:
     return [str(error) for error in caught.value.errors]
 
 
+def test_a_scenario_is_told_to_be_one_and_nothing_else() -> None:
+    scenario = CHECKOUT / "responder/sandbox/scenarios/bad-release.yaml"
+    assert errors_of(scenario.read_text(encoding="utf-8")) == [
+        "shop.yaml:5:7: kind: this is a scenario, no rule file: play it by `responder sandbox FILE`"
+    ]
+
+
+def test_another_kind_is_told_alone() -> None:
+    assert errors_of("apiVersion: apps/v1\nkind: Deployment\nspec: {}\n") == [
+        "shop.yaml:2:7: kind: 'Deployment' is no kind known here: write RuleFile"
+    ]
+
+
 def test_the_reference_file_says_what_the_strategy_says() -> None:
     (file,) = load_rules(CHECKOUT / "rules").files
     said = {

@@ -98,6 +98,8 @@ def test_the_tour_has_every_kind_of_event_and_everything_a_workload_may_say() ->
             HEAD + WORKLOAD + "events:\n  - at: 1s\n    relase: {workload: shop/cart, version: v2}\n",
             "7: events.0.relase: is no key here; did you mean release?",
         ),
+        # A key elsewhere, which is never proposed in place of itself.
+        (HEAD + "workload: {}\n" + WORKLOAD, "3: workload: is no key here; did you mean workloads?"),
         (HEAD + "xyz: 1\n" + WORKLOAD, "3: xyz: is no key here; take it out"),
         (HEAD + "workloads: [\n", "4: is no YAML"),
         ("just words", "1: Input should be"),
@@ -105,6 +107,20 @@ def test_the_tour_has_every_kind_of_event_and_everything_a_workload_may_say() ->
 )
 def test_a_mistake_is_told_with_its_line(text: str, expected: str, tmp_path: Path) -> None:
     assert load(tmp_path, text).startswith(expected)
+
+
+def test_a_rule_file_is_told_to_be_one_and_nothing_else(tmp_path: Path) -> None:
+    rules = EXAMPLE.with_name("quick-rules.yaml").read_text(encoding="utf-8")
+    (line,) = [number for number, each in enumerate(rules.splitlines(), 1) if each.startswith("kind:")]
+    assert load(tmp_path, rules) == (
+        f"{line}: kind: this is a rule file: give it by --rules, and a file of kind SandboxScenario as the"
+        " scenario"
+    )
+
+
+def test_another_kind_is_told_alone(tmp_path: Path) -> None:
+    said = load(tmp_path, "apiVersion: apps/v1\nkind: Deployment\nspec: {}\n")
+    assert said == "2: kind: 'Deployment' is no kind known here: write SandboxScenario"
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
