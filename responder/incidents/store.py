@@ -139,7 +139,10 @@ class IncidentStore:
         self._count("alert", len(new))
 
     async def record(self, incident: Incident, status: Status) -> Incident:
-        """Write the status judged on exactly this incident. Raises Conflict if it has changed since."""
+        """Write the status judged on exactly this incident. Raises Conflict if it has changed since.
+
+        Each new line of the timeline is logged as soon as it stands.
+        """
         check_transition(incident.phase, status.phase)
         status = fit_status(incident, status)
         body = {
@@ -150,6 +153,9 @@ class IncidentStore:
         before = incident.status.dropped
         self._count("timeline_line", status.dropped.timeline_lines - before.timeline_lines)
         self._count("verdict", status.dropped.verdicts - before.verdicts)
+        for line in status.timeline:
+            if line not in incident.status.timeline:
+                log.info("incident_step", step=line.event, message=line.message)
         return recorded
 
     async def record_fact(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:

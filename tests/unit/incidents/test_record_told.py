@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from responder.clients.kubernetes import Conflict, paths
 from responder.incidents.advance import noted, with_condition
@@ -53,5 +54,23 @@ def test_nothing_of_one_incident_is_written_into_another_of_its_name(tmp_path: P
                 with pytest.raises(Conflict):
                     await write(old, lambda status: noted(status, AT, "Undo", "Undone."))
             assert await cluster.store.get(anew.metadata.namespace, anew.name) == anew
+
+    run_story(story())
+
+
+def test_each_new_line_of_the_timeline_is_logged_once_when_it_stands(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            old = await open_incident(cluster.store)
+            with capture_logs() as logs:
+                first = await cluster.store.record_fact(old, lambda status: noted(status, AT, "A", "One."))
+                with pytest.raises(Conflict):
+                    await cluster.store.record(old, noted(old.status, AT, "Lost", "Never written."))
+                # On what was read before: refused at first, then written on the newest.
+                await cluster.store.record_fact(old, lambda status: noted(status, AT, "B", "Two."))
+                newest = await cluster.store.get(first.metadata.namespace, first.name)
+                await cluster.store.record(newest, newest.status.model_copy(update={"message": "other"}))
+            said = [(line["event"], line["step"], line["message"]) for line in logs]
+            assert said == [("incident_step", "A", "One."), ("incident_step", "B", "Two.")]
 
     run_story(story())
