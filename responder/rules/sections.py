@@ -191,14 +191,17 @@ def parse_rollback(node: yaml.Node, findings: Findings, metrics: Iterable[Metric
         good_windows=fields.optional("good_windows", whole_number(1, 20), default.good_windows),
         gitops=fields.optional("gitops", one_of(GitOps), default.gitops),
     )
-    _warn_of_hurry(fields, policy, metrics)
+    slowest = max(metrics, key=lambda metric: metric.onset_range, default=None)
+    if slowest is not None:
+        _warn_of_hurry(fields, policy, slowest)
+        _warn_of_short_gap(fields, policy, slowest)
+    _warn_of_late_cause(fields, policy)
     return policy
 
 
-def _warn_of_hurry(fields: Fields, policy: RollbackPolicy, metrics: Iterable[Metric]) -> None:
+def _warn_of_hurry(fields: Fields, policy: RollbackPolicy, slowest: Metric) -> None:
     """Warn of a time for recovery in which the good windows that prove it find no room."""
-    slowest = max(metrics, key=lambda metric: metric.onset_range, default=None)
-    if slowest is None or policy.recover_within is None:
+    if policy.recover_within is None:
         return
     least = policy.good_windows * slowest.onset_range
     if policy.recover_within <= least:
@@ -207,6 +210,30 @@ def _warn_of_hurry(fields: Fields, policy: RollbackPolicy, metrics: Iterable[Met
             f"recover_within: {slowest.name} is never proven to recover in"
             f" {format_duration(policy.recover_within)}: its {policy.good_windows} good windows, an"
             f" onset_range each, take {format_duration(least)}",
+        )
+
+
+def _warn_of_short_gap(fields: Fields, policy: RollbackPolicy, slowest: Metric) -> None:
+    """Warn of a clean gap, where one is written, that no value at short range lies in whole."""
+    written = fields.values.get("clean_gap")
+    if written is not None and policy.clean_gap < slowest.onset_range:
+        fields.findings.warn(
+            written,
+            f"clean_gap: {format_duration(policy.clean_gap)} is shorter than the onset_range of"
+            f" {slowest.name}, {format_duration(slowest.onset_range)}: no value that was measured before a"
+            " rollout rests on the gap alone; write at least as long a one",
+        )
+
+
+def _warn_of_late_cause(fields: Fields, policy: RollbackPolicy) -> None:
+    """Warn of a caused_within, where one is written, that the rollback window ends before."""
+    written = fields.values.get("caused_within")
+    if written is not None and policy.caused_within > policy.window:
+        window = format_duration(policy.window)
+        fields.findings.warn(
+            written,
+            f"caused_within: {format_duration(policy.caused_within)} is longer than the window, {window},"
+            f" after which no release is rolled back by itself; write at most {window}, or a longer window",
         )
 
 

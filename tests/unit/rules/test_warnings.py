@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from responder.rules.load import load_rules, parse_rule_file
+from responder.sandbox.demo.rules import write_demo_rules
 from tests.shared import CHECKOUT
 from tests.unit.rules.test_load import GOOD
 
@@ -104,3 +107,43 @@ def test_a_time_for_recovery_that_no_proof_fits_into(recover_within: str, warned
     assert bool(found) is warned
     if warned:
         assert "its 3 good windows, an onset_range each, take 3m" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (
+            "{window: 1h, caused_within: 2h}",
+            "20:39: warning: caused_within: 2h is longer than the window, 1h,",
+        ),
+        ("{caused_within: 25h}", "warning: caused_within: 25h is longer than the window, 24h,"),
+        ("{window: 1h, caused_within: 1h}", None),
+        # What nobody wrote is nobody's mistake.
+        ("{window: 30m}", None),
+    ],
+)
+def test_a_cause_that_may_come_after_the_window(policy: str, said: str | None) -> None:
+    check_policy(policy, said)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ("{clean_gap: 59s}", "warning: clean_gap: 59s is shorter than the onset_range of error_rate, 1m:"),
+        ("{clean_gap: 0s}", "warning: clean_gap: 0s is shorter than the onset_range of error_rate, 1m:"),
+        ("{clean_gap: 1m}", None),
+    ],
+)
+def test_a_clean_gap_that_no_value_lies_in(policy: str, said: str | None) -> None:
+    check_policy(policy, said)
+
+
+def check_policy(policy: str, said: str | None) -> None:
+    found = warnings_of(GOOD.replace("{window: 24h}", policy))
+    assert [said is not None and said in each for each in found] == ([] if said is None else [True])
+
+
+def test_nothing_is_said_of_the_sandbox_and_the_demo(tmp_path: Path) -> None:
+    quick = CHECKOUT / "responder/sandbox/scenarios/quick-rules.yaml"
+    assert [file.warnings for file in load_rules(quick).files] == [()]
+    assert write_demo_rules(tmp_path / "rules").warnings == ()
