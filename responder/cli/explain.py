@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 # Alertmanager's own deliveries are far smaller; what the responder takes in at most is a setting.
 _MOST_BYTES = 16 * 1024 * 1024
+_INCIDENT = "payments/deployment-payment-service-1"
 _EXPECTED = (
-    "expected is an incident as NAMESPACE/NAME, such as payments/deployment-payment-service-1 (`responder"
+    f"expected is an incident as NAMESPACE/NAME, such as {_INCIDENT} (`responder"
     " incidents` lists them), or a file with what Alertmanager's webhook sends, such as payload.json"
 )
 _EXAMPLE = (
@@ -113,7 +114,9 @@ def _incident(what: str, namespace: str | None) -> tuple[str, str]:
     place = before or namespace
     if not place:
         raise typer.BadParameter(
-            f"{what} is no file; of an incident, write NAMESPACE/{what} or add -n NAMESPACE. {_EXPECTED}"
+            f"{what} is no file. Write an incident as NAMESPACE/NAME (`responder incidents` lists them), such"
+            f" as {_INCIDENT}, or add -n NAMESPACE; or name a file with what Alertmanager sends, such as"
+            " payload.json"
         )
     return place, name
 

@@ -128,7 +128,9 @@ async def test_what_is_not_there_or_not_clear(sh: Shell) -> None:
         said = " ".join((await sh.refused("explain", wrong)).split())
         assert "payments/deployment-payment-service-1" in said, wrong
         assert "payload.json" in said, wrong
-    assert "or add -n NAMESPACE" in await sh.refused("explain", INCIDENT)
+    said = " ".join((await sh.refused("explain", INCIDENT)).replace("│", "").split())
+    assert f"{INCIDENT} is no file. Write an incident as NAMESPACE/NAME (`responder incidents` lists" in said
+    assert "or add -n NAMESPACE; or name a file with what Alertmanager sends" in said
     assert "payments/deployment-payment-service-1" in await sh.refused("explain")
     assert "is a folder" in await sh.refused("explain", str(sh.folder))
     assert "is not in namespace" in await sh.refused("explain", f"{NAMESPACE}/{INCIDENT}", "-n", "shop")
