@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from responder.workloads.ledger import KnownBad
 
 _TITLES = ("WORKLOAD", "HASH", "REVISION", "IMAGES", "ROLLED BACK", "INCIDENT")
+_WHOLE = ("WORKLOAD", "HASH", "ROLLED BACK")
 
 
 def known_bad(
@@ -57,7 +58,8 @@ def known_bad(
     elif not found:
         print("No known-bad revisions.")
     else:
-        show_table(_TITLES, [_cells(*each) for each in found])
+        rows = [_cells(*each) for each in _latest(found)]
+        show_table(_TITLES, rows, spare=("IMAGES", "INCIDENT", "REVISION"), whole=_WHOLE)
 
 
 async def _forget(kubernetes: Kubernetes, place: Place, wanted: str) -> str:
@@ -77,6 +79,13 @@ async def _forget(kubernetes: Kubernetes, place: Place, wanted: str) -> str:
 
     await IncidentStore(kubernetes).update_record(key, without)
     return f"Forgotten: {wanted} of {key} may be gone back to again."
+
+
+def _latest(found: list[tuple[WorkloadRecord, KnownBad]]) -> list[tuple[WorkloadRecord, KnownBad]]:
+    """Each workload's hash once, as it was rolled back last: one that came back has a newer number."""
+    oldest_first = sorted(found, key=lambda each: each[1].at)
+    latest = {(record.key, bad.revision.hash): bad for record, bad in oldest_first}
+    return [(record, bad) for record, bad in found if latest[record.key, bad.revision.hash] is bad]
 
 
 def _named(bad: KnownBad, wanted: str) -> bool:

@@ -78,7 +78,8 @@ def show_table(
         table.add_row(*(Text(cell, style_of(cell)) for cell in cells))
     console.print(table)
     if left_out:
-        console.print(f"No room for {', '.join(left_out)}: widen the terminal.", style="dim")
+        told = f"No room for {', '.join(left_out)}: widen the terminal, or read all of it by -o json."
+        console.print(told, style="dim")
 
 
 def _width(columns: Mapping[str, Sequence[str]]) -> int:

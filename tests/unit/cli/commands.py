@@ -35,15 +35,15 @@ class Shell:
 
     cluster: Cluster
     folder: Path
+    columns: int = 200
 
     async def run(self, *arguments: str, token: str = "admin", stdin: str | None = None) -> Result:
         """Run a command; its errors are in the result, as `exception`."""
         config = self.folder / f"kubeconfig-{token}"
         config.write_text(yaml.safe_dump(self.cluster.kubeconfig(token)), encoding="utf-8")
         # The command has an event loop of its own, and the cluster answers from this one.
-        return await asyncio.to_thread(
-            CliRunner(env={"KUBECONFIG": str(config), "COLUMNS": "200"}).invoke, cli, arguments, input=stdin
-        )
+        env = {"KUBECONFIG": str(config), "COLUMNS": str(self.columns)}
+        return await asyncio.to_thread(CliRunner(env=env).invoke, cli, arguments, input=stdin)
 
     async def ok(self, *arguments: str, token: str = "admin", stdin: str | None = None) -> str:
         """Run a command that has to succeed, and return what it printed."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ def bad(number: int) -> dict[str, Any]:
     return {"revision": revision, "incident": INCIDENT, "at": "2026-03-02T09:00:00Z"}
 
 
-def put_record(sh: Shell, *numbers: int, kind: str = "Deployment") -> None:
+def put_record(sh: Shell, *known: int | dict[str, Any], kind: str = "Deployment") -> None:
     body = {
         "apiVersion": "responder.dev/v1alpha1",
         "kind": "WorkloadRecord",
@@ -30,7 +32,7 @@ def put_record(sh: Shell, *numbers: int, kind: str = "Deployment") -> None:
         "spec": {
             "workload": {"kind": kind, "name": NAME},
             "nextSequence": 7,
-            "knownBad": [bad(number) for number in numbers],
+            "knownBad": [bad(each) if isinstance(each, int) else each for each in known],
         },
     }
     sh.cluster.store.create(RECORDS, body, manager="tests")
@@ -56,6 +58,26 @@ async def test_they_are_listed(sh: Shell) -> None:
     found = json.loads(await sh.ok("known-bad", "-o", "json"))
     assert [each["hash"] for each in found] == ["222", "333"]
     assert found[0]["workload"] == {"namespace": NAMESPACE, "kind": "Deployment", "name": NAME}
+
+
+async def test_a_hash_that_was_rolled_back_twice_is_one_row(sh: Shell) -> None:
+    """It came back under a newer revision number, and is the same revision."""
+    again = bad(4) | {"at": "2026-03-02T10:00:00Z"}
+    again["revision"] |= {"hash": "222", "replicaSet": f"{NAME}-222"}
+    put_record(sh, again, 2, 3)
+    rows = [row.split()[1:3] for row in (await sh.ok("known-bad")).splitlines()[1:]]
+    assert rows == [["222", "4"], ["333", "3"]]
+    assert len(json.loads(await sh.ok("known-bad", "-o", "json"))) == 3
+
+
+async def test_names_stay_whole_in_a_terminal(sh: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_record(sh, 2)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", await replace(sh, columns=80).ok("known-bad"))
+    head, row, told = shown.splitlines()
+    assert head.split() == ["WORKLOAD", "HASH", "REVISION", "ROLLED", "BACK"]
+    assert row.split() == [f"{NAMESPACE}/deployment/{NAME}", "222", "2", "2026-03-02", "09:00:00Z"]
+    assert told.startswith("No room for IMAGES, INCIDENT: ")
 
 
 async def test_what_does_not_exist_is_no_empty_list(sh: Shell) -> None:

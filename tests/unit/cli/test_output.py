@@ -40,4 +40,5 @@ def test_what_has_no_room_is_left_out_and_named(
     head, row, *more = lines(columns, monkeypatch, capsys)
     assert tuple(head.split()) == TITLES[: len(shown)]
     assert tuple(row.split()) == shown
-    assert more == ([f"No room for {left_out}: widen the terminal."] if left_out else [])
+    told = f"No room for {left_out}: widen the terminal, or read all of it by -o json."
+    assert more == ([told] if left_out else [])
