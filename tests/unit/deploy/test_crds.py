@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
@@ -26,9 +27,11 @@ from responder.incidents.bounds import (
 )
 from responder.incidents.decision import Decision
 from responder.incidents.model import MAX_ALERTS, MAX_OVERFLOW, MAX_TIMELINE, Incident
+from responder.incidents.phases import Outcome
 from responder.incidents.record import MAX_HELD, WorkloadRecord
 from responder.workloads.ledger import MAX_CHANGE_CAUSE, MAX_IMAGE, MAX_IMAGES
 from responder.workloads.observe import MAX_SERVINGS
+from tests.shared import CHECKOUT
 
 CRDS = Path(__file__).parents[3] / "deploy" / "base" / "crds"
 MODELS: dict[str, type[BaseModel]] = {
@@ -217,6 +220,18 @@ def test_printed_columns_exist_in_the_schema(plural: str) -> None:
     columns = version(plural)["additionalPrinterColumns"]
     assert {column["jsonPath"].replace("[-1]", "[]") for column in columns} <= known
     assert columns[-1] == {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+
+
+def test_the_kind_of_an_incidents_workload_is_printed_where_there_is_room() -> None:
+    columns = {column["name"]: column for column in version("incidents")["additionalPrinterColumns"]}
+    assert columns["Kind"] == {
+        "name": "Kind", "type": "string", "jsonPath": ".spec.workload.kind", "priority": 1
+    }  # fmt: skip
+
+
+def test_every_outcome_is_explained_beside_the_definitions() -> None:
+    text = (CHECKOUT / "deploy/base/crds/README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([A-Z]\w+)` \| [^|]+ \|$", text, re.MULTILINE)) == set(Outcome)
 
 
 def test_short_names_are_unique() -> None:
