@@ -105,6 +105,12 @@ def check_lease(value: timedelta) -> timedelta:
     return value
 
 
+def check_channel(value: str) -> str:
+    if value and not re.fullmatch(r"#?[^\s#]{1,79}", value):
+        raise ValueError("must be a Slack channel such as #payments or C012AB3CD")
+    return value
+
+
 def check_identity(value: str) -> str:
     if not re.fullmatch(r"[\w.-]{1,253}", value, re.ASCII):
         raise ValueError("must be 1 to 253 letters, digits, '.', '-' and '_'")

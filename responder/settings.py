@@ -33,6 +33,7 @@ from responder.setting_values import (
     Secret,
     Url,
     Wait,
+    check_channel,
     check_identity,
     check_lease,
     check_listen,
@@ -77,7 +78,7 @@ class Settings(BaseSettings):
         default="0.0.0.0:8080",
         description="HOST:PORT that webhooks, Slack and probes reach; port 0 takes a free one",
     )
-    rules: Path = Field(default=Path("rules"), description="the folder of rule files")
+    rules: Path = Field(default=Path("rules"), description="the rule file, or the folder of rule files")
     namespace: str = Field(
         default="",
         validation_alias=AliasChoices("RESPONDER_NAMESPACE", "POD_NAMESPACE"),
@@ -173,7 +174,9 @@ class Settings(BaseSettings):
     max_alerts: int = Field(default=1000, ge=1, le=100_000, description="the most alerts in one delivery")
 
     slack_api_url: Url = Field(default="https://slack.com/api/", description="the address of Slack's Web API")
-    slack_channel: str = Field(default="", description="the channel for incidents whose rules name none")
+    slack_channel: Annotated[str, AfterValidator(check_channel)] = Field(
+        default="", description="the channel for incidents whose rules name none"
+    )
     slack_bot_token: Secret | None = Field(
         default=None, description="the bot token (xoxb-...); without it Slack is not told"
     )

@@ -117,6 +117,11 @@ def test_a_secret_may_stand_in_a_file(environment: Environment, tmp_path: Path) 
             "RESPONDER_MAX_OPEN_INCIDENTS: must be a whole number from 1 to 10000 (",
         ),
         ({"RESPONDER_STORM_WORKLOADS": "1.5"}, "RESPONDER_STORM_WORKLOADS: must be a whole number from 2 to"),
+        (
+            {"RESPONDER_SLACK_CHANNEL": "#x y"},
+            "RESPONDER_SLACK_CHANNEL: must be a Slack channel such as #payments or C012AB3CD (the",
+        ),
+        ({"RESPONDER_SLACK_CHANNEL": "#"}, "RESPONDER_SLACK_CHANNEL: must be a Slack channel"),
         ({"RESPONDER_LOG_FORMAT": "xml"}, "RESPONDER_LOG_FORMAT: must be json or console (how log lines"),
         ({"RESPONDER_LOOK_AT_SECRETS": "maybe"}, "RESPONDER_LOOK_AT_SECRETS: must be true or false (whether"),
     ],

@@ -113,7 +113,7 @@ def _load_service_account(configuration: Configuration) -> None:
         raise NoCluster(
             "no kubeconfig is given, so which Kubernetes cluster is meant can't be told: add --kubeconfig"
             " FILE (such as `--kubeconfig ~/.kube/config`), or set KUBECONFIG. Only in a pod with a service"
-            f" account is none needed, and this is not one ({error})"
+            " account is none needed, and this is not one"
         ) from error
 
 

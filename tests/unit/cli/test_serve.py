@@ -33,6 +33,7 @@ def test_the_version_is_told() -> None:
         "(RESPONDER_LISTEN; default: 0.0.0.0:8080)",
         "(RESPONDER_PROMETHEUS_URL; required)",
         "(RESPONDER_ALERTMANAGER_URLS)",
+        "the rule file, or the folder of rule files (RESPONDER_RULES; default: rules)",
         "Required are --prometheus-url, and RESPONDER_WEBHOOK_TOKEN or RESPONDER_WEBHOOK_TOKEN_FILE.",
     ],
 )
