@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from responder.incidents.model import API_VERSION, Ask, Incident, Metadata, Unreadable
 from responder.workloads.ledger import Record
@@ -32,6 +32,10 @@ def choices_of(ask: Ask) -> tuple[Choice, Choice]:
     return act, Choice.LEAVE
 
 
+def _somebody(by: str) -> str:
+    return by if by.strip() else "somebody"
+
+
 class DecisionSpec(Record):
     """The answer, bound to the incident's UID and to the digest of what was shown."""
 
@@ -39,7 +43,8 @@ class DecisionSpec(Record):
     incident_uid: str
     digest: str
     choice: Choice
-    by: str
+    # In a container $USER, by which people sign on a command line, is mostly empty.
+    by: Annotated[str, AfterValidator(_somebody)]
     at: datetime
 
 
@@ -70,6 +75,22 @@ def _short(*parts: str) -> str:
 def decision_name(incident: str, digest: str) -> str:
     """The name under which the one answer to a question is stored."""
     return f"{incident}-{digest}"
+
+
+def why_in_vain(incident: Incident, decision: Decision) -> str | None:
+    """Why the decision is no answer to what the incident asks now; None for one that is."""
+    spec, ask = decision.spec, incident.status.ask
+    if spec.incident_uid != incident.metadata.uid:
+        return "its incidentUid is not this incident's"
+    if ask is None:
+        return "nothing is asked now"
+    if spec.digest != ask.digest:
+        return "something else is asked now"
+    name = decision_name(incident.name, ask.digest)
+    if decision.metadata.name != name:
+        return f"the answer is looked for by the name {name}"
+    choices = choices_of(ask)
+    return None if spec.choice in choices else f"the choice is between {choices[0]} and {choices[1]}"
 
 
 def parse_decision(obj: dict[str, Any]) -> Decision:

@@ -88,11 +88,12 @@ class Drivers:
             drive.hurry()
         return bool(drives)
 
-    def wake_named(self, namespace: str, name: str) -> None:
-        """Hurry the incident of that name, if it is open here."""
+    def wake_named(self, namespace: str, name: str) -> bool:
+        """Hurry the incident of that name; False when it is not open here."""
         drive = self._running.get((namespace, name))
         if drive is not None:
             drive.hurry()
+        return drive is not None
 
     def incidents(self) -> list[Incident]:
         """The open incidents as last known here."""

@@ -14,9 +14,10 @@ import structlog
 
 from responder.alerts.model import Alert
 from responder.clients.alertmanager import Alertmanager
-from responder.clients.kubernetes import Changed, Kubernetes, paths
+from responder.clients.kubernetes import Changed, Kubernetes, Object, paths
 from responder.clock import Clock
 from responder.errors import ResponderError
+from responder.incidents.decision import parse_decision, why_in_vain
 from responder.incidents.model import Incident
 from responder.incidents.record import WorkloadRecord, WorkloadRecordSpec, is_new_instance
 from responder.incidents.store import IncidentStore
@@ -116,7 +117,32 @@ class Reconcile:
             if isinstance(seen, Changed) and seen.type == "ADDED":
                 namespace = str(seen.object["metadata"]["namespace"])
                 incident = str((seen.object.get("spec") or {}).get("incident", ""))
-                self._drivers.wake_named(namespace, incident)
+                if self._drivers.wake_named(namespace, incident):
+                    await self._warn_if_in_vain(namespace, incident, seen.object)
+
+    async def _warn_if_in_vain(self, namespace: str, name: str, obj: Object) -> None:
+        """Say so when a decision about an open incident decides nothing: whoever wrote it waits for it."""
+        try:
+            decision = parse_decision(obj)
+            # As it stands: what is known here may be from before the question.
+            incident = await self._store.get(namespace, name)
+        except ResponderError as error:
+            log.warning("decision_not_looked_at", incident=f"{namespace}/{name}", error=str(error))
+            return
+        why = why_in_vain(incident, decision)
+        # What happened since it was made may well be what it decided.
+        created_at, last = decision.metadata.creation_timestamp, incident.status.timeline[-1:]
+        if why is None or any(line.at >= created_at for line in last):
+            return
+        ask = incident.status.ask
+        log.warning(
+            "decision_in_vain",
+            incident=f"{namespace}/{name}",
+            decision=decision.metadata.name,
+            digest=decision.spec.digest,
+            asked=None if ask is None else ask.digest,
+            message=f"It decides nothing: {why}. Answer the incident's status.ask with a new Decision.",
+        )
 
     async def _look_regularly(self) -> None:
         while True:

@@ -171,8 +171,8 @@ class Open:
     def wake_workload(self, key: WorkloadKey) -> bool:
         return False
 
-    def wake_named(self, namespace: str, name: str) -> None:
-        """Nobody drives them here."""
+    def wake_named(self, namespace: str, name: str) -> bool:
+        return False
 
 
 @dataclass

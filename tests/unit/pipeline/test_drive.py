@@ -46,7 +46,7 @@ class Desk:
     incident: Incident
     looks: list[int] = field(default_factory=list)
     meanwhile: list[Callable[[], None]] = field(default_factory=list)
-    on_read: list[Callable[[], None]] = field(default_factory=list)
+    on_read: list[Callable[[], object]] = field(default_factory=list)
     pauses: list[timedelta] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     gone: bool = False

@@ -10,10 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from responder.alerts.model import Alert
+from responder.clients.kubernetes import paths
 from responder.clock import Clock
 from responder.errors import Temporary
-from responder.incidents.model import AlertEntry, Incident
+from responder.incidents.advance import noted
+from responder.incidents.decision import Choice, render_decision
+from responder.incidents.model import AlertEntry, Ask, Incident
 from responder.incidents.record import Held, hold
 from responder.incidents.store import IncidentStore
 from responder.pipeline.intake import Receipt
@@ -59,6 +64,9 @@ class Driving:
 
     def wake(self, incident: Incident) -> None:
         self.woken.append(incident)
+
+    def wake_named(self, namespace: str, name: str) -> bool:
+        return any((each.metadata.namespace, each.name) == (namespace, name) for each in self._incidents)
 
 
 class Unattributed:
@@ -238,5 +246,46 @@ def test_nothing_is_remembered_of_incidents_that_are_over(tmp_path: Path) -> Non
                 open_now.clear()
                 await clock.sleep(60)
                 assert reconcile._absent == {}
+
+    run_story(story())
+
+
+def test_a_decision_that_answers_nothing_that_is_asked_is_logged(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            store, clock = IncidentStore(cluster.responder), LoopClock(AT)
+            opened = await store.open(KEY, 1, ENTRIES, AT)
+            ask = Ask(digest="right", action="rollback", reason="RuleAsks", asked_at=AT, expires_at=AT + HOUR)
+            asked = await store.record(opened, opened.status.model_copy(update={"ask": ask}))
+            with capture_logs() as logs:
+                async with looking(store, clock, drivers=Driving([asked])):
+                    await clock.sleep(5)
+                    for digest in ("wrong", "right"):
+                        obj = render_decision(asked, digest, Choice.ROLLBACK, "alex", AT)
+                        await cluster.admin.create(paths.decisions(KEY.namespace), obj)
+                    await clock.sleep(5)
+            (said,) = [line for line in logs if line["event"] == "decision_in_vain"]
+            assert (said["log_level"], said["incident"]) == ("warning", f"{KEY.namespace}/{asked.name}")
+            assert (said["digest"], said["asked"]) == ("wrong", "right")
+            assert "something else is asked now" in said["message"]
+
+    run_story(story())
+
+
+def test_a_decision_after_which_something_happened_is_not_called_vain(tmp_path: Path) -> None:
+    """It may have been carried out: its question is gone with it."""
+
+    async def story() -> None:
+        async with deployed(tmp_path) as cluster:
+            store, clock = IncidentStore(cluster.responder), LoopClock(AT)
+            opened = await store.open(KEY, 1, ENTRIES, AT)
+            done = await store.record(opened, noted(opened.status, AT + HOUR, "Undo", "Undone."))
+            with capture_logs() as logs:
+                async with looking(store, clock, drivers=Driving([done])):
+                    await clock.sleep(5)
+                    obj = render_decision(opened, "spent", Choice.ROLLBACK, "alex", AT)
+                    await cluster.admin.create(paths.decisions(KEY.namespace), obj)
+                    await clock.sleep(5)
+            assert "decision_in_vain" not in [line["event"] for line in logs]
 
     run_story(story())
