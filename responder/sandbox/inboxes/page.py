@@ -65,7 +65,8 @@ def _render_message(message: Message, slack: SlackInbox, channel: str) -> str:
     body = "".join(_render_block(block, message) for block in message.current.blocks)
     replies = "".join(f"<p>↳ {_mrkdwn(reply.current.text)}</p>" for reply in slack.thread(message))
     edits = len(message.versions) - 1
-    foot = f"#{escape(channel)} · {message.versions[0].at:%H:%M:%S} UTC · edited {edits} times"
+    edited = f" · edited {_times(edits)}" if edits else ""
+    foot = f"#{escape(channel)} · {message.versions[0].at:%H:%M:%S} UTC{edited}"
     return f"<article>{body or _paragraph(message.current.text)}{replies}<small>{foot}</small></article>"
 
 
@@ -101,8 +102,12 @@ def _render_alert(alert: PagedAlert) -> str:
     )
     return (
         f'<article class="{alert.state}"><h3>{escape(alert.summary)}</h3><ul>{events}</ul>'
-        f"<small>{alert.state} · paged {alert.pages} times · {escape(alert.dedup_key)}</small></article>"
+        f"<small>{alert.state} · paged {_times(alert.pages)} · {escape(alert.dedup_key)}</small></article>"
     )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _paragraph(text: str) -> str:

@@ -71,10 +71,15 @@ def test_messages_and_alerts_are_shown_and_never_run() -> None:
             "↳ a reply",
             "#payments",
             'class="triggered"',
+            "· paged once ·",
             "&lt;script&gt;",
         ):
             assert part in text
         assert "<script" not in text
+        assert "edited" not in text
+        for times in ("edited once", "edited 2 times"):
+            await desk.slack.update(channel, ts, BLOCKS, times)
+            assert f" UTC · {times}<" in await page(desk)
 
     play(story)
 
