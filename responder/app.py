@@ -96,7 +96,6 @@ class App:
         """What /readyz says: whether alerts could be taken in, and worked on by some replica."""
         opened, elector = self.incidents, self.elector
         found = f"{len(opened.incidents())} open" if opened.listed else opened.problem
-        leader = elector.leader
         watched = self.watch is None or self.watch.settled
         unseen = "" if self.watch is None else self.watch.problem
         return Readiness(
@@ -104,7 +103,7 @@ class App:
                 ReadinessCheck("rules", True, f"{len(self.rules.files)} rule files"),
                 ReadinessCheck("incidents", opened.listed, found),
                 # Without a leader alerts are taken in all the same; responder_leading tells who watches it.
-                ReadinessCheck("leader", True, elector.problem or f"{leader or 'nobody'} leads"),
+                ReadinessCheck("leader", True, elector.problem or _who_leads(elector)),
                 # What of some namespace can't be seen must not keep the others' alerts from being taken in.
                 ReadinessCheck("revisions", watched, unseen if watched else "workloads are not watched yet"),
             )
@@ -187,8 +186,20 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[App]:
         application = web_app(intake, interactions, app.readiness, metrics, settings, clock)
         async with alongside(incidents.run(), elector.run(lambda term: _lead(app, parts, term))):
             app.url = await stack.enter_async_context(_listening(application, settings))
-            log.info("listening", url=app.url, rules=len(rules.files))
+            log.info(
+                "listening",
+                url=app.url,
+                rules=len(rules.files),
+                identity=elector.identity,
+                leader=elector.leader,
+            )
             yield app
+
+
+def _who_leads(elector: Elector) -> str:
+    if elector.leader == elector.identity:
+        return f"{elector.identity} leads (this replica)"
+    return f"{elector.leader or 'nobody'} leads; this replica is {elector.identity}"
 
 
 def _candidate(settings: Settings) -> str:

@@ -92,6 +92,9 @@ class Elector:
         self.leader: str | None = None
         self.problem: str | None = None
         self._seen: _Seen | None = None
+        # For people: who held the Lease last, and how it came to be free.
+        self._before: str | None = None
+        self._free_by = ""
         self._version = ""
 
     async def run(self, lead: Callable[[Term], Coroutine[Any, Any, None]]) -> None:
@@ -101,7 +104,7 @@ class Elector:
         """
         while True:
             term = await self._win()
-            log.info("leading", identity=self.identity)
+            log.info("leading", identity=self.identity, after=self._before, why=self._free_by)
             try:
                 async with together() as group:
                     leading = group.create_task(lead(term))
@@ -133,11 +136,14 @@ class Elector:
             lease = await self._kubernetes.get(self._path)
         except NotFound:
             # Whoever held the Lease that somebody deleted may act on it for as long as it was to last.
+            self._free_by = "no Lease" if self._before is None else "deleted"
             return self._has_expired(None) and await self._create()
         self.problem = None
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or None
         self.leader = holder
+        self._before = holder or self._before
+        self._free_by = _freed_by(holder, self.identity)
         if holder not in (None, self.identity) and not self._has_expired(spec):
             return False
         transitions = int(spec.get("leaseTransitions") or 0) + (holder != self.identity)
@@ -262,6 +268,13 @@ class Elector:
 
     def _stamp(self) -> str:
         return micro_time(self._clock.now())
+
+
+def _freed_by(holder: str | None, identity: str) -> str:
+    """How a Lease that says so comes to be free, if it is."""
+    if holder is None:
+        return "released"
+    return "ours already" if holder == identity else "expired"
 
 
 def micro_time(at: datetime) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from responder.app import running
+from responder.app import App, running
 from responder.pipeline.elect import LEASE_NAME
 from responder.sandbox.world import HOME
 from tests.flow.harness import LEAVE, QUICK, SHORT, Stage, stage
@@ -30,6 +30,11 @@ async def says_it_leads(url: str) -> bool:
     return await says(url, "responder_leading") == 1
 
 
+def says_who_leads(app: App) -> str:
+    (said,) = [check.message for check in app.readiness().checks if check.name == "leader"]
+    return said
+
+
 async def says_open(url: str) -> float:
     return await says(url, "responder_open_incidents")
 
@@ -42,6 +47,9 @@ def test_one_replica_says_it_leads_and_the_other_once_the_first_has_gone(tmp_pat
                 await here.rest(timedelta(seconds=30))
                 assert (await says_it_leads(here.app.url), await says_it_leads(other.url)) == (True, False)
                 assert other.readiness().ready
+                mine, others = (each.elector.identity for each in (here.app, other))
+                assert says_who_leads(here.app) == f"{mine} leads (this replica)"
+                assert says_who_leads(other) == f"{mine} leads; this replica is {others}"
                 await here.stop()
                 await here.until(lambda: other.leading, timedelta(seconds=5), "the other leads")
                 assert await says_it_leads(other.url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from structlog.testing import capture_logs
 
 from responder.clients.kubernetes import Kubernetes, connect, paths
 from responder.clock import Clock
@@ -157,6 +158,37 @@ def test_who_stops_hands_over_at_once(tmp_path: Path) -> None:
             assert await here.until_leads(here.second) < 1.5
             await here.rest(5)
             assert here.actors() == ["first", "second"]
+
+    run_story(story())
+
+
+async def stops(here: Election) -> None:
+    await here.first.stop()
+
+
+async def is_cut_off(here: Election) -> None:
+    here.cut_off(here.first, Hang(), "/leases")
+
+
+async def loses_its_lease(here: Election) -> None:
+    await is_cut_off(here)
+    await here.second.kubernetes.delete(LEASE)
+
+
+@pytest.mark.parametrize(
+    ("happens", "why"), [(stops, "released"), (is_cut_off, "expired"), (loses_its_lease, "deleted")]
+)
+def test_who_leads_next_says_after_whom_and_why(
+    happens: Callable[[Election], Awaitable[None]], why: str, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        with capture_logs() as logs:
+            async with election(tmp_path) as here:
+                await here.rest(10)
+                await happens(here)
+                await here.until_leads(here.second)
+        said = [(line["identity"], line["after"], line["why"]) for line in logs if line["event"] == "leading"]
+        assert said == [("first", None, "no Lease"), ("second", "first", why)]
 
     run_story(story())
 
