@@ -153,9 +153,11 @@ class IncidentStore:
         before = incident.status.dropped
         self._count("timeline_line", status.dropped.timeline_lines - before.timeline_lines)
         self._count("verdict", status.dropped.verdicts - before.verdicts)
+        # Whoever takes a click writes as well, and has no incident bound to what it logs.
+        name = f"{incident.metadata.namespace}/{incident.name}"
         for line in status.timeline:
             if line not in incident.status.timeline:
-                log.info("incident_step", step=line.event, message=line.message)
+                log.info("incident_step", incident=name, step=line.event, message=line.message)
         return recorded
 
     async def record_fact(self, incident: Incident, change: Callable[[Status], Status]) -> Incident:

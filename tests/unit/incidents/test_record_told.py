@@ -70,6 +70,7 @@ def test_each_new_line_of_the_timeline_is_logged_once_when_it_stands(tmp_path: P
                 await cluster.store.record_fact(old, lambda status: noted(status, AT, "B", "Two."))
                 newest = await cluster.store.get(first.metadata.namespace, first.name)
                 await cluster.store.record(newest, newest.status.model_copy(update={"message": "other"}))
+            assert {line["incident"] for line in logs} == {f"{old.metadata.namespace}/{old.name}"}
             said = [(line["event"], line["step"], line["message"]) for line in logs]
             assert said == [("incident_step", "A", "One."), ("incident_step", "B", "Two.")]
 
