@@ -24,6 +24,7 @@ from responder.incidents.model import (
     WORKLOAD_LABEL,
     AlertEntry,
     Incident,
+    Metadata,
     Status,
     WorkloadRef,
     parse_incident,
@@ -290,13 +291,18 @@ class IncidentStore:
 
         Incidents outlive a record that somebody deleted, and none of them is opened again.
         """
-        selector = f"{WORKLOAD_LABEL}={key.label_value}"
-        listed = await self._kubernetes.list(paths.incidents(key.namespace), label_selector=selector)
-        numbers = (
-            int(item["spec"]["sequence"]) + ((item.get("status") or {}).get("phase") == Phase.CLOSED)
-            for item in listed.items
+        listed = await self._kubernetes.list(
+            paths.incidents(key.namespace),
+            label_selector=f"{WORKLOAD_LABEL}={key.label_value}",
+            metadata_only=True,
         )
-        return max(numbers, default=1)
+        following = 1
+        for item in listed.items:
+            metadata = Metadata.model_validate(item["metadata"])
+            number = metadata.name.rpartition("-")[2]
+            if number.isdecimal():  # somebody may have made one by another name
+                following = max(following, int(number) + (OPEN_LABEL not in metadata.labels))
+        return following
 
     async def update_record(
         self, key: WorkloadKey, change: Callable[[WorkloadRecordSpec], WorkloadRecordSpec]

@@ -15,7 +15,7 @@ from responder.clients.kubernetes import watching
 from responder.clients.kubernetes.errors import ApiError, Expired
 from responder.clients.kubernetes.model import Object, ObjectList, Observation, WatchEvent
 from responder.clients.kubernetes.session import Session
-from responder.clients.kubernetes.transport import Request, Transport, lost_answer, refusal
+from responder.clients.kubernetes.transport import JSON, Request, Transport, lost_answer, refusal
 from responder.clock import Clock
 from responder.term import Term
 
@@ -26,6 +26,8 @@ _MAX_LIST_STARTS = 3
 
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
+# Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class Kubernetes:
@@ -55,19 +57,22 @@ class Kubernetes:
         field_selector: str = "",
         limit: int = 500,
         most: int | None = None,
+        metadata_only: bool = False,
     ) -> ObjectList:
         """Fetch a whole collection in pages of `limit`, or its first `most`; items have kind and apiVersion.
 
-        Starts again when the pages expire half way. Raises ApiError beyond 200 pages.
+        With `metadata_only` nothing else of them is sent. Starts again when the pages expire half way. Raises
+        ApiError beyond 200 pages.
         """
         limit = limit if most is None else min(limit, most)
         query = _selectors(label_selector, field_selector) | {"limit": str(limit)}
+        accept = _METADATA_ONLY if metadata_only else JSON
         for _ in range(_MAX_LIST_STARTS - 1):
             try:
-                return await self._list_pages(path, query, most)
+                return await self._list_pages(path, query, accept, most)
             except Expired as expired:
                 log.info("kubernetes_list_expired", path=path, message=expired.message)
-        return await self._list_pages(path, query, most)
+        return await self._list_pages(path, query, accept, most)
 
     async def pages(self, path: str, *, limit: int) -> AsyncIterator[Sequence[Object]]:
         """Fetch a collection page by page, so that it need not fit into memory.
@@ -149,11 +154,13 @@ class Kubernetes:
         """Close the connections."""
         await self._transport.close()
 
-    async def _list_pages(self, path: str, query: dict[str, str], most: int | None) -> ObjectList:
+    async def _list_pages(
+        self, path: str, query: dict[str, str], accept: str, most: int | None
+    ) -> ObjectList:
         items: list[Object] = []
         token = ""
         for _ in range(_MAX_PAGES):
-            found, metadata = await self._page(path, query, token)
+            found, metadata = await self._page(path, query, token, accept)
             items.extend(found)
             token = metadata.get("continue") or ""
             if not token or (most is not None and len(items) >= most):
@@ -161,10 +168,12 @@ class Kubernetes:
         message = f"the list has more than {_MAX_PAGES} pages; select less of it"
         raise ApiError(0, "TooManyPages", message, {}, request=f"GET {path}")
 
-    async def _page(self, path: str, query: dict[str, str], token: str) -> tuple[Sequence[Object], Object]:
+    async def _page(
+        self, path: str, query: dict[str, str], token: str, accept: str = JSON
+    ) -> tuple[Sequence[Object], Object]:
         """One page's items, and the list's metadata."""
         parameters = query | {"continue": token} if token else query
-        page = await self._transport.send(Request("GET", path, tuple(parameters.items())))
+        page = await self._transport.send(Request("GET", path, tuple(parameters.items()), accept=accept))
         kind = str(page.get("kind", "")).removesuffix("List")
         defaults = {"kind": kind, "apiVersion": page.get("apiVersion", "")}
         return [defaults | item for item in page.get("items") or []], page.get("metadata") or {}

@@ -49,6 +49,7 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     body: Any = None
     content_type: str = JSON
+    accept: str = JSON
     writes: bool = False
 
     def __str__(self) -> str:
@@ -121,7 +122,7 @@ class Transport:
             response = await self.session.request(
                 request.method,
                 request.path + (f"?{urlencode(request.query)}" if request.query else ""),
-                headers={"Accept": JSON, "Content-Type": request.content_type},
+                headers={"Accept": request.accept, "Content-Type": request.content_type},
                 data=None if request.body is None else json.dumps(request.body),
                 timeout=timeout,
             )

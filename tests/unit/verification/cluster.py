@@ -84,6 +84,7 @@ class StoreKubernetes(Kubernetes):
         field_selector: str = "",
         limit: int = 500,
         most: int | None = None,
+        metadata_only: bool = False,
     ) -> ObjectList:
         self._raise()
         self.lists += 1

@@ -139,6 +139,9 @@ def test_a_list_is_whole_whatever_its_pages(tmp_path: Path) -> None:
                 assert [item["metadata"]["name"] for item in first.items] == ["s0", "s1", "s2"][:most]
             chosen = await api.list(SERVICES, label_selector="app in (s1,s3)")
             assert [item["metadata"]["name"] for item in chosen.items] == ["s1", "s3"]
+            light = await api.list(SERVICES, limit=2, metadata_only=True)
+            assert [item["metadata"]["name"] for item in light.items] == ["s0", "s1", "s2", "s3", "s4"]
+            assert not any("spec" in item for item in light.items)
 
     run_story(story())
 
