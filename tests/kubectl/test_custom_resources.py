@@ -35,8 +35,8 @@ async def test_an_incident_lives(cluster: Cluster, kubectl: Kubectl) -> None:
     assert head == ["NAME", "PHASE", "OUTCOME", "REASON", "WORKLOAD", "AGE"]
     assert row[:3] == ["web-1", "Open", "web"]  # no outcome and no reason yet
     wide = (await kubectl.run("get", "incidents", "--output=wide")).cells
-    assert wide[0][5:] == ["FROM", "TO", "RULE", "AGE"]
-    assert wide[1][3] == "errors"
+    assert wide[0][5:] == ["KIND", "FROM", "TO", "RULE", "AGE"]
+    assert wide[1][3:5] == ["Deployment", "errors"]
     described = await kubectl.ok("describe", "incident", "web-1")
     assert re.search(r"^Status:\n  Message:\s+seen\n  Phase:\s+Open\n", described, re.MULTILINE)
     await kubectl.ok("label", "incident", "web-1", "team=shop")
