@@ -26,10 +26,11 @@ class Line:
     runs: int = 0
     missed: int = 0
     failed: int = 0
+    seconds: float = 0.0
 
 
 _TABLE = pytest.StashKey[list[Line]]()
-_HEAD = ("story", "mode", "steps", "points", "runs", "missed", "failed")
+_HEAD = ("story", "mode", "steps", "points", "runs", "missed", "failed", "seconds")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,7 +69,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     lines = config.stash[_TABLE]
     if not lines:
         return
-    rows = [tuple(str(getattr(line, name)) for name in _HEAD) for line in lines]
+    rows = [(*(str(getattr(line, name)) for name in _HEAD[:-1]), f"{line.seconds:.0f}") for line in lines]
     totals = tuple(str(sum(int(row[n]) for row in rows)) for n in range(2, len(_HEAD)))
     terminalreporter.section("killed at every step")
     for row in (_HEAD, *rows, ("all", "", *totals)):

@@ -7,9 +7,9 @@ takes over.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -28,41 +28,6 @@ _TRIES = 3
 _MOST_MISSED = 0.1
 # Who takes over finds the same after a step as before the next one.
 _MOMENTS = {Mode.RESTART: tuple(Moment), Mode.TAKE_OVER: (Moment.BETWEEN,)}
-# While the last runs of one story are waited for, the other one keeps the pool busy.
-_STORIES_AT_ONCE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Killed:
-    """A story as it goes when nobody is killed, and what became of it at each point."""
-
-    reference: Played
-    runs: dict[Point, Played]
-    line: Line
-
-
-@pytest.fixture(scope="module")
-def killed(
-    request: pytest.FixtureRequest,
-    pool: ProcessPoolExecutor,
-    every_point: bool,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[tuple[str, Mode], Future[Killed]]]:
-    """Every story and mode that is to be tested here, being played."""
-    chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    threads = ThreadPoolExecutor(_STORIES_AT_ONCE)
-
-    def begin(story: str, mode: Mode) -> Future[Killed]:
-        folder = tmp_path_factory.mktemp(f"{story}-{mode}")
-        return threads.submit(_kill_everywhere, pool, story, mode, folder, every=every_point)
-
-    yield {
-        (story, mode): begin(story, mode)
-        for story in STORIES
-        for mode in Mode
-        if {"story": story, "mode": mode} in chosen
-    }
-    threads.shutdown(wait=False, cancel_futures=True)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -70,38 +35,32 @@ def killed(
 def test_killed_at_every_step(
     story: str,
     mode: Mode,
-    killed: dict[tuple[str, Mode], Future[Killed]],
+    pool: ProcessPoolExecutor,
     table: list[Line],
     subtests: pytest.Subtests,
+    tmp_path: Path,
+    every_point: bool,
 ) -> None:
-    found = killed[story, mode].result()
-    reference, line = found.reference, found.line
+    line, began, folders = Line(story, mode), time.perf_counter(), _folders(tmp_path)
     table.append(line)
+
+    def submit(point: Point | None) -> Future[Played]:
+        line.runs += 1
+        return pool.submit(play, Run(story, mode, point, next(folders)))
+
+    reference = submit(None).result()
     assert not reference.problem, reference.problem
-    for point, played in found.runs.items():
+    points = select_points(reference.steps, _MOMENTS[mode], every=every_point)
+    line.steps, line.points = len(reference.steps), len(points)
+    for point, played in _play_all(points, submit, reference).items():
         with subtests.test(msg=f"{story}, {mode}: killed {point}"):
             line.failed += 1
             line.missed += not played.killed
             assert not played.problem, played.problem
             assert played.outcome == reference.outcome
             line.failed -= 1
+    line.seconds = time.perf_counter() - began
     assert line.missed <= _MOST_MISSED * line.points, "too many steps did not come up again"
-
-
-def _kill_everywhere(
-    pool: ProcessPoolExecutor, story: str, mode: Mode, parent: Path, *, every: bool
-) -> Killed:
-    """Play the story without a kill, and once for each of its points."""
-    line, numbers = Line(story, mode), count()
-
-    def submit(point: Point | None) -> Future[Played]:
-        line.runs += 1
-        return pool.submit(play, Run(story, mode, point, parent / str(next(numbers))))
-
-    reference = submit(None).result()
-    points = [] if reference.problem else select_points(reference.steps, _MOMENTS[mode], every=every)
-    line.steps, line.points = len(reference.steps), len(points)
-    return Killed(reference, _play_all(points, submit, reference), line)
 
 
 def _play_all(
@@ -120,3 +79,7 @@ def _play_all(
 def _shows(played: Played, reference: Played) -> bool:
     """Whether there was a kill, and what came of it was not the standing still of the machine."""
     return played.killed and (played.outcome == reference.outcome or played.tells)
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    return (parent / str(number) for number in count())
