@@ -184,17 +184,19 @@ def voided(status: Status, reason: str, message: str, now: datetime) -> Status:
 def overdue(status: Status, message: str, now: datetime) -> Status:
     """The time for the undo is over, and what became of it can't be told or kept: people have to know."""
     text = f"The rollback is overdue, and what became of it can't be told or written down: {message}"
-    page = Page(reason=UNDO_OVERDUE, message=text, at=now)
-    status = status.model_copy(update={"reason": UNDO_OVERDUE, "message": text, "page": page})
-    return noted(status, now, UNDO_OVERDUE, text)
+    return _paged(status, UNDO_OVERDUE, text, now)
 
 
 def not_judged(status: Status, message: str, now: datetime) -> Status:
     """Nobody knows what to do about it, as what that rests on can't be read: people have to look."""
     text = f"It can't be judged, so nothing is done about it: {message}"
-    page = Page(reason=NOT_JUDGED, message=text, at=now)
-    status = status.model_copy(update={"reason": NOT_JUDGED, "message": text, "page": page})
-    return noted(status, now, NOT_JUDGED, text)
+    return _paged(status, NOT_JUDGED, text, now)
+
+
+def _paged(status: Status, reason: str, text: str, now: datetime) -> Status:
+    page = Page(reason=reason, message=text, at=now)
+    status = status.model_copy(update={"reason": reason, "message": text, "page": page})
+    return noted(status, now, reason, text)
 
 
 def failed_rollback(status: Status, reason: str, message: str, now: datetime) -> Status:

@@ -36,7 +36,6 @@ _FIRST_CROSSED = timedelta(milliseconds=20)
 _LAST_CROSSED = timedelta(seconds=1)
 # An incident that can't be judged for so long is told to people, who may not know of it at all.
 _UNJUDGED_FOR = timedelta(minutes=2)
-_JUDGED = frozenset({Phase.OPEN, Phase.AWAITING_DECISION})
 
 Name = tuple[str, str]
 
@@ -246,7 +245,7 @@ class _Drive:
         now, message, incident = self._clock.now(), str(error), self.incident
         if (
             now - since < _UNJUDGED_FOR
-            or incident.phase not in _JUDGED
+            or not incident.phase.undecided
             or incident.status.reason == NOT_JUDGED
         ):
             return

@@ -9,8 +9,8 @@ from pathlib import Path
 from responder.sandbox.alertmanager.alerts import Alert
 from responder.sandbox.prometheus.labels import labels_of
 from responder.sandbox.world import HOME
-from responder.workloads.views import FREEZE
 from tests.flow.harness import INCIDENTS, QUICK, SHORT, Stage, stage
+from tests.flow.test_vanished import frozen
 from tests.shared import run_story
 
 MINUTE = timedelta(minutes=1)
@@ -68,10 +68,7 @@ def test_a_delivery_that_got_lost_is_found(tmp_path: Path) -> None:
 def test_an_alert_that_fires_anew_after_an_end_that_nobody_was_told_is_another_one(tmp_path: Path) -> None:
     async def story() -> None:
         async with stage(tmp_path, SHORT, **QUICK) as here:
-            await here.rest(timedelta(minutes=3, seconds=30))
-            here.annotate_workload(FREEZE, "audit")
-            here.world.release("v2", error_rate=0.3)
-            await here.reason("Frozen", 4 * MINUTE)
+            await frozen(here)
             deliver_nowhere(here)
             here.degrade("v2", error_rate=0.0)
             await here.phase("Closed", 4 * MINUTE)
